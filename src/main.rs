@@ -1,0 +1,2 @@
+//! The `sealprove` program.
+fn main() {}
