@@ -226,13 +226,13 @@ impl Circuits {
     }
 
     /// The circuit of that name.
-    pub fn get(&self, id: &CircuitId) -> Option<&dyn Circuit> {
-        self.0.get(id).map(|circuit| &**circuit)
+    pub fn get(&self, id: &CircuitId) -> Option<&Arc<dyn Circuit>> {
+        self.0.get(id)
     }
 
     /// All of them, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&CircuitId, &dyn Circuit)> {
-        self.0.iter().map(|(id, circuit)| (id, &**circuit))
+    pub fn iter(&self) -> impl Iterator<Item = (&CircuitId, &Arc<dyn Circuit>)> {
+        self.0.iter()
     }
 
     /// Only those that `keep` says yes to.

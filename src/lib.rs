@@ -2,6 +2,16 @@
 
 pub mod job;
 pub mod secret;
+pub mod wire;
+
+pub mod bundle;
+pub mod envelope;
 
 pub mod circuit;
 pub mod circuits;
+
+mod clock;
+pub mod frame;
+
+#[cfg(feature = "service")]
+pub mod chamber;

@@ -1,0 +1,156 @@
+//! The private keys, in pages of their own: private, locked, kept out of dumps.
+//!
+//! A forked job process has its own copy of these pages, so it can wipe and unmap them without
+//! touching anybody else's (secret memory that is shared between processes could not be wiped so).
+
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+use super::ChamberError;
+use crate::envelope::{Scheme, key_id, public_key};
+use crate::job::KeyId;
+use crate::secret::PrivateKey;
+
+/// The private keys of the deployment, by id.
+pub(super) struct LockedKeys {
+    pages: NonNull<u8>,
+    bytes: usize,
+    ids: Vec<KeyId>,
+}
+
+impl LockedKeys {
+    /// Reads every `*.x25519` file of a folder, 32 raw bytes each, straight into locked pages.
+    pub(super) fn load(folder: &Path) -> Result<Self, ChamberError> {
+        let files = key_files(folder)?;
+        let mut keys = Self::map(files.len() * PrivateKey::BYTES)?;
+        for path in files {
+            let id = keys.read_into(keys.ids.len(), &path)?;
+            keys.ids.push(id);
+        }
+        Ok(keys)
+    }
+
+    fn map(bytes: usize) -> Result<Self, ChamberError> {
+        let error = |source: rustix::io::Errno| ChamberError::Os {
+            step: "map pages for the keys",
+            source: source.into(),
+        };
+        // SAFETY: a new anonymous mapping, which nobody else knows of.
+        let pages = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                bytes,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
+        };
+        let pages =
+            NonNull::new(pages.map_err(error)?.cast::<u8>()).ok_or(error(rustix::io::Errno::NOMEM))?;
+        // SAFETY: the range was just mapped.
+        unsafe {
+            rustix::mm::mlock(pages.as_ptr().cast(), bytes).map_err(error)?;
+            rustix::mm::madvise(pages.as_ptr().cast(), bytes, Advice::LinuxDontDump).map_err(error)?;
+        }
+        Ok(LockedKeys { pages, bytes, ids: Vec::new() })
+    }
+
+    fn slot(&self, index: usize) -> &[u8; PrivateKey::BYTES] {
+        let offset = index * PrivateKey::BYTES;
+        assert!(offset + PrivateKey::BYTES <= self.bytes, "a key lies in its pages");
+        // SAFETY: inside the mapping, which lives as long as `self`; any bytes are a valid array.
+        unsafe { &*self.pages.as_ptr().add(offset).cast() }
+    }
+
+    fn slot_mut(&mut self, index: usize) -> &mut [u8; PrivateKey::BYTES] {
+        let offset = index * PrivateKey::BYTES;
+        assert!(offset + PrivateKey::BYTES <= self.bytes, "a key lies in its pages");
+        // SAFETY: as in `slot`, and `self` is borrowed mutably.
+        unsafe { &mut *self.pages.as_ptr().add(offset).cast() }
+    }
+
+    /// Reads one file without a buffer in between, and says its key's id.
+    fn read_into(&mut self, index: usize, path: &Path) -> Result<KeyId, ChamberError> {
+        let refuse = |reason: String| ChamberError::Keys { path: path.to_owned(), reason };
+        let mut file = File::open(path).map_err(|error| refuse(error.to_string()))?;
+        let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
+        if readable_by_others(&metadata.permissions()) {
+            return Err(refuse(
+                "others can read it; run chmod o-rwx on it, and consider it disclosed".to_owned(),
+            ));
+        }
+        if metadata.len() != PrivateKey::BYTES as u64 {
+            return Err(refuse(format!(
+                "expected {} raw bytes; make keys with `sealprove keys new`",
+                PrivateKey::BYTES
+            )));
+        }
+        file.read_exact(self.slot_mut(index)).map_err(|error| refuse(error.to_string()))?;
+        let id = self.copy_of(index, |private| key_id(Scheme::X25519, &public_key(private)));
+        if path.file_stem() != Some(OsStr::new(id.as_str())) {
+            return Err(refuse(format!("holds the key {id}, which is not its name")));
+        }
+        Ok(id)
+    }
+
+    fn copy_of<T>(&self, index: usize, read: impl FnOnce(&PrivateKey) -> T) -> T {
+        let filled = PrivateKey::fill(|key| {
+            key.copy_from_slice(self.slot(index));
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let Ok(private) = filled;
+        read(&private)
+    }
+
+    /// The ids of the keys that are there.
+    pub(super) fn ids(&self) -> Vec<KeyId> {
+        self.ids.clone()
+    }
+
+    /// Lends a key to `read`; `None` when it is not there.
+    pub(super) fn with<T>(&self, id: &KeyId, read: impl FnOnce(&PrivateKey) -> T) -> Option<T> {
+        let index = self.ids.iter().position(|known| known == id)?;
+        Some(self.copy_of(index, read))
+    }
+
+    /// Wipes and unmaps this process's copy of the keys.
+    ///
+    /// # Safety
+    /// Nobody may call another method afterwards: a forked job process calls this once, and the pages
+    /// are never read again.
+    pub(super) unsafe fn destroy(&self) {
+        for offset in 0..self.bytes {
+            // SAFETY: inside the mapping; volatile, so that it is not left out.
+            unsafe { self.pages.as_ptr().add(offset).write_volatile(0) };
+        }
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+        // SAFETY: the whole mapping, and nobody reads it again.
+        let _ = unsafe { rustix::mm::munmap(self.pages.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// The private key files of a folder, in the order of their names.
+pub(crate) fn key_files(folder: &Path) -> Result<Vec<PathBuf>, ChamberError> {
+    let refuse = |reason: String| ChamberError::Keys { path: folder.to_owned(), reason };
+    let entries = std::fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| refuse(error.to_string()))?;
+    let mut keys: Vec<_> = paths
+        .into_iter()
+        .filter(|path| path.extension() == Some(OsStr::new(Scheme::X25519.as_str())))
+        .collect();
+    if keys.is_empty() {
+        return Err(refuse("no *.x25519 file; make one with `sealprove keys new`".to_owned()));
+    }
+    keys.sort();
+    Ok(keys)
+}
+
+fn readable_by_others(permissions: &Permissions) -> bool {
+    permissions.mode() & 0o007 != 0
+}

@@ -1,0 +1,68 @@
+//! What a process may use, and what may be known of it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+
+use super::ChamberError;
+use crate::frame::Order;
+
+/// Processor seconds that a job may use beyond its limit times its threads, before the kernel kills it.
+const CPU_SLACK_SECONDS: u64 = 5;
+/// File descriptors of a job process: its connection, the two standard streams, and room to spare.
+const FILES_MAX: u64 = 16;
+/// How much less urgent proving is than keeping leases alive.
+const NICENESS: i32 = 5;
+
+/// Says how many threads this process has, also once it can open no file.
+pub(super) struct ThreadCount(File);
+
+impl ThreadCount {
+    pub(super) fn open() -> io::Result<Self> {
+        File::open("/proc/self/stat").map(ThreadCount)
+    }
+
+    /// proc_pid_stat(5): field 20, counted from the end of the command's name in parentheses.
+    fn get(&self) -> io::Result<u64> {
+        let mut buffer = [0; 1024];
+        let length = self.0.read_at(&mut buffer, 0)?;
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        let fields = text.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+        let threads = fields.split_whitespace().nth(17).and_then(|field| field.parse().ok());
+        threads.ok_or_else(|| io::Error::other("no thread count"))
+    }
+
+    pub(super) fn assert_one(&self) -> Result<(), ChamberError> {
+        match self.get().map_err(ChamberError::os("read the thread count"))? {
+            1 => Ok(()),
+            threads => Err(ChamberError::Threads(threads)),
+        }
+    }
+}
+
+/// No memory of this process is ever written to a file, or read by a process of the same user.
+pub(super) fn no_core_dumps() -> io::Result<()> {
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// The limits of a job process, set in it. It dies with the chamber, gains no privilege, opens few
+/// files, and the kernel ends it should the chamber not.
+pub(super) fn limit_job(order: &Order, chamber: rustix::process::Pid) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != Some(chamber) {
+        return Err(io::Error::other("the chamber died"));
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    let hard = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
+    let cpu = order.limit_ms.div_ceil(1000) * u64::from(order.threads) + CPU_SLACK_SECONDS;
+    // The soft limit is a signal that says why; the hard one cannot be blocked.
+    rustix::process::setrlimit(Resource::Cpu, Rlimit { current: Some(cpu), maximum: Some(cpu + 1) })?;
+    rustix::process::setrlimit(Resource::Nofile, hard(FILES_MAX))?;
+    // Best effort: a container may forbid it, and nothing but latency hangs on it.
+    let _ = rustix::process::nice(NICENESS);
+    no_core_dumps()
+}

@@ -1,0 +1,261 @@
+//! A job process: one job, from the sealed frame to the sealed answer. It is forked, and leaves only by
+//! `_exit`.
+//!
+//! The order is the point. First every descriptor but its own connection is closed, limits are set and
+//! the threads are made; then the frame is read and opened, which is the only code that touches both a
+//! key and foreign bytes; then the keys and the stack below are wiped; and only then is the witness
+//! looked at. Randomness comes from the operating system alone.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::Instant;
+
+use rustix::process::Pid;
+
+use super::{Loaded, LoadedCircuit, limits};
+use crate::circuit::{InvalidWitness, Proof};
+use crate::clock::{millis, unix_now};
+use crate::envelope::{AnswerBinding, Opened, Scheme, SealError, open};
+use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
+use crate::job::{AnswerMode, JobSubject};
+use crate::secret::Witness;
+use crate::wire::{ANSWER_MEDIA_TYPE, Answer, Code, JobHeader, SKEW_SECONDS, Timings, VerifyingKeyPin};
+
+/// How much of the stack below is wiped once the seal is open.
+const WIPED_STACK_BYTES: usize = 512 * 1024;
+
+/// Runs one job and exits.
+pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loaded) -> ! {
+    std::panic::set_hook(Box::new(|panic| {
+        // The place, never the payload: a panic message may hold a value of the witness.
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        eprintln!("job process {}: panic at {}", std::process::id(), place.unwrap_or_default());
+        exit(Exit::Panicked);
+    }));
+    let connection = keep_only(connection);
+    if limits::limit_job(order, chamber).is_err() {
+        exit(Exit::NotStarted);
+    }
+    let threads = usize::try_from(order.threads).unwrap_or(1);
+    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else {
+        exit(Exit::NotStarted)
+    };
+    let Ok((head, payload)) = read_frame(&connection) else { exit(Exit::BadFrame) };
+
+    let job = Job::new(head, loaded);
+    let opened = open_and_forget_keys(&job, &payload, loaded);
+    let reply = pool.install(|| job.answer(opened, &payload));
+    match (&connection).write_all(&reply) {
+        Ok(()) => exit(Exit::Answered),
+        Err(_) => exit(Exit::BadFrame),
+    }
+}
+
+fn exit(status: Exit) -> ! {
+    // SAFETY: always. No destructor and no exit handler of the chamber may run here.
+    unsafe { libc::_exit(status as i32) }
+}
+
+/// Makes the connection descriptor 0 and closes all others but the standard streams: a sibling's
+/// connection kept open would hide its end, and the control connection is not ours to read.
+fn keep_only(connection: OwnedFd) -> File {
+    // SAFETY: plain system calls; every descriptor that is closed here belongs to values of the chamber
+    // that this process never touches again, since it leaves by `_exit`.
+    unsafe {
+        if libc::dup2(connection.as_raw_fd(), 0) != 0 || libc::close_range(3, libc::c_uint::MAX, 0) != 0 {
+            exit(Exit::NotStarted);
+        }
+        std::mem::forget(connection);
+        File::from_raw_fd(0)
+    }
+}
+
+fn read_frame(mut connection: &File) -> Result<(JobHead, Vec<u8>), FrameError> {
+    let mut prefix = [0; PREFIX_BYTES];
+    connection.read_exact(&mut prefix).map_err(|_| FrameError::Head)?;
+    let (head_bytes, body_bytes) = frame::lengths(prefix)?;
+    let mut head = vec![0; head_bytes];
+    connection.read_exact(&mut head).map_err(|_| FrameError::Head)?;
+    let mut payload = vec![0; body_bytes];
+    connection.read_exact(&mut payload).map_err(|_| FrameError::Head)?;
+    Ok((frame::head(&head)?, payload))
+}
+
+/// What came of opening: the witness and the secret of its answer, or a refusal that nobody can seal.
+type Opening = Result<(Opened, u64), Code>;
+
+/// Opens the seal, and leaves no key behind: neither in its pages nor on the stack.
+fn open_and_forget_keys(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Opening {
+    let started = Instant::now();
+    let opened = open_below(job, payload, loaded);
+    wipe_stack_below();
+    // SAFETY: this process never asks for a key again.
+    unsafe { loaded.keys.destroy() };
+    match opened {
+        None => Err(Code::KeyUnknown),
+        Some(Err(SealError)) => Err(Code::UnsealFailed),
+        Some(Ok(opened)) => Ok((opened, millis(started.elapsed()))),
+    }
+}
+
+#[inline(never)]
+fn open_below(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Option<Result<Opened, SealError>> {
+    loaded.keys.with(&job.header.key, |private| open(private, &job.info, payload))
+}
+
+/// Overwrites what calls that have returned left on the stack.
+#[inline(never)]
+fn wipe_stack_below() {
+    let mut below = [0_u8; WIPED_STACK_BYTES];
+    zeroize::Zeroize::zeroize(&mut below[..]);
+    std::hint::black_box(&below);
+}
+
+/// A job as its process knows it, before and after it is open.
+struct Job<'a> {
+    header: JobHeader,
+    info: Vec<u8>,
+    attempt: u32,
+    timings: Timings,
+    circuit: Option<&'a LoadedCircuit>,
+}
+
+/// Why there is no proof: a code, and for the client alone, where.
+struct Refused {
+    code: Code,
+    detail: Option<InvalidWitness>,
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Self {
+        Refused { code, detail: None }
+    }
+}
+
+impl<'a> Job<'a> {
+    fn new(head: JobHead, loaded: &'a Loaded) -> Self {
+        let circuit = loaded.circuits.get(&head.circuit);
+        let header = JobHeader {
+            subject: JobSubject {
+                tenant: head.tenant,
+                lane: head.lane,
+                circuit: head.circuit,
+                job: head.job,
+            },
+            key: head.key,
+            expires: head.expires,
+            answer: head.answer,
+            verifying_key: head.verifying_key.map_or(VerifyingKeyPin::Any, VerifyingKeyPin::Exactly),
+        };
+        let info = header.info(&loaded.deployment);
+        let timings = Timings { queued: Some(head.queued_ms), ..Timings::default() };
+        Job { header, info, attempt: head.attempt, timings, circuit }
+    }
+
+    /// The reply's frame.
+    fn answer(mut self, opened: Opening, payload: &[u8]) -> Vec<u8> {
+        let (Opened { witness, answer_secret }, opened_ms) = match opened {
+            Ok(opened) => opened,
+            Err(code) => return self.reply_unopened(code),
+        };
+        self.timings.opened = Some(opened_ms);
+        let proved = self.prove(&witness);
+        drop(witness);
+        let enc = &payload[..Scheme::X25519.enc_bytes()];
+        let info = self.info.clone();
+        self.reply(&AnswerBinding { info: &info, enc, secret: &answer_secret }, proved)
+    }
+
+    /// Checks again what the network side has checked, then the witness, then proves and verifies.
+    fn prove(&mut self, witness: &Witness) -> Result<Proof, Refused> {
+        let loaded = self.circuit.ok_or(Code::CircuitNotFound)?;
+        if !self.header.verifying_key.takes(loaded.descriptor.verifying_key()) {
+            return Err(Code::VerifyingKeyMismatch.into());
+        }
+        if unix_now() > self.header.expires + SKEW_SECONDS {
+            return Err(Code::Expired.into());
+        }
+        if witness.expose().len() > loaded.descriptor.witness_bytes_max as usize {
+            return Err(Code::WitnessTooLarge.into());
+        }
+
+        let started = Instant::now();
+        let expected = loaded
+            .circuit
+            .check(witness.expose())
+            .map_err(|detail| Refused { code: Code::InvalidWitness, detail: Some(detail) })?;
+        self.timings.checked = Some(millis(started.elapsed()));
+
+        let started = Instant::now();
+        let proof = loaded.proving_key.prove(witness.expose()).map_err(|_| Code::ProofGenerationFailed)?;
+        self.timings.proved = Some(millis(started.elapsed()));
+
+        let started = Instant::now();
+        if proof.public_inputs != expected || loaded.proving_key.verify(&proof).is_err() {
+            return Err(Code::ProofGenerationFailed.into());
+        }
+        self.timings.verified = Some(millis(started.elapsed()));
+        Ok(proof)
+    }
+
+    fn reply(self, binding: &AnswerBinding<'_>, proved: Result<Proof, Refused>) -> Vec<u8> {
+        let started = Instant::now();
+        let answer = self.document(proved);
+        let answer_bytes_max =
+            self.circuit.map_or(frame::BODY_BYTES_MAX, |loaded| loaded.descriptor.answer_bytes_max as usize);
+        let mut document = answer.to_json();
+        let mut code = answer.code();
+        if document.len() > answer_bytes_max {
+            code = Code::WitnessTooLarge;
+            document = self.document(Err(code.into())).to_json();
+        }
+        let (header, payload) = binding.seal_answer(self.header.answer, code, ANSWER_MEDIA_TYPE, &document);
+        let head = ReplyHead {
+            code,
+            mode: header.mode,
+            content_type: header.content_type,
+            tag: header.tag,
+            timings: self.timings,
+            sealed_ms: millis(started.elapsed()),
+        };
+        frame::encode(&head, &payload)
+    }
+
+    /// The answer's document. Where a witness is wrong is said only under a seal.
+    fn document(&self, proved: Result<Proof, Refused>) -> Answer {
+        let subject = &self.header.subject;
+        match proved {
+            Ok(proof) => Answer::proved(subject, self.shown(proof), self.attempt, self.timings),
+            Err(Refused { code, detail }) => {
+                let mut answer = Answer::error(subject, code, self.attempt, self.timings);
+                if let (AnswerMode::Sealed, Some(detail), Some(error)) =
+                    (self.header.answer, detail, &mut answer.error)
+                {
+                    error.message = detail.to_string();
+                }
+                answer
+            }
+        }
+    }
+
+    /// The proof as the answer's reader may see it: an open answer has readers besides the client.
+    fn shown(&self, mut proof: Proof) -> Proof {
+        if let (AnswerMode::Open, Some(loaded)) = (self.header.answer, self.circuit) {
+            proof.output = proof.output.map(|output| loaded.circuit.redact(output));
+        }
+        proof
+    }
+
+    fn reply_unopened(&self, code: Code) -> Vec<u8> {
+        let head = ReplyHead {
+            code,
+            mode: AnswerMode::Open,
+            content_type: ANSWER_MEDIA_TYPE.to_owned(),
+            tag: None,
+            timings: self.timings,
+            sealed_ms: 0,
+        };
+        frame::encode(&head, &self.document(Err(code.into())).to_json())
+    }
+}
