@@ -15,3 +15,12 @@ pub mod frame;
 
 #[cfg(feature = "service")]
 pub mod chamber;
+
+#[cfg(feature = "client")]
+pub mod broker;
+#[cfg(feature = "client")]
+pub mod config;
+#[cfg(feature = "service")]
+pub mod metrics;
+#[cfg(feature = "service")]
+pub mod service;
