@@ -41,7 +41,8 @@ impl Element {
     /// length in one byte, reduced from 64 little-endian bytes. Messages under different labels
     /// never meet.
     pub(super) fn hash(label: &str, message: &[u8]) -> Self {
-        let label_len = u8::try_from(label.len()).expect("Cannot panic: the labels are literals of this crate");
+        let label_len =
+            u8::try_from(label.len()).expect("Cannot panic: the labels are literals of this crate");
         let digest = Sha512::new()
             .chain_update([label_len])
             .chain_update(label.as_bytes())

@@ -15,8 +15,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::field::{self, Element};
 use super::Base;
+use super::field::{self, Element};
 use crate::circuit::InvalidWitness;
 use crate::secret::Witness;
 
@@ -34,8 +34,9 @@ impl<'a> Fields<'a> {
         if document.len() > bytes_max as usize {
             return Err(InvalidWitness::whole("larger than this circuit's limit"));
         }
-        let fields: Fields<'a> = serde_json::from_slice(document)
-            .map_err(|_| InvalidWitness::whole("expected one JSON object whose field names have no escapes"))?;
+        let fields: Fields<'a> = serde_json::from_slice(document).map_err(|_| {
+            InvalidWitness::whole("expected one JSON object whose field names have no escapes")
+        })?;
         if fields.0.iter().any(|(name, _)| !names.contains(name)) {
             return Err(InvalidWitness::whole("has a field that the schema does not have"));
         }
@@ -115,11 +116,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
 fn element(path: &str, value: &RawValue) -> Result<Base, InvalidWitness> {
     let mut bytes = Zeroizing::new([0; Element::BYTES]);
-    text(value)
-        .and_then(|text| field::decode_hex(text, &mut bytes))
-        .ok_or_else(|| InvalidWitness::at(path, "expected 0x and 64 lower-case hexadecimal digits in a string"))?;
-    field::canonical(&bytes)
-        .map_err(|_| InvalidWitness::at(path, "not canonical: expected a little-endian number below the modulus"))
+    text(value).and_then(|text| field::decode_hex(text, &mut bytes)).ok_or_else(|| {
+        InvalidWitness::at(path, "expected 0x and 64 lower-case hexadecimal digits in a string")
+    })?;
+    field::canonical(&bytes).map_err(|_| {
+        InvalidWitness::at(path, "not canonical: expected a little-endian number below the modulus")
+    })
 }
 
 /// The text of a JSON string that has no escapes: no spelling that we take needs one.
@@ -149,7 +151,7 @@ impl Serialize for Hex {
         const DIGITS: usize = 2 * Element::BYTES;
         let mut text = Zeroizing::new(*b"0x0000000000000000000000000000000000000000000000000000000000000000");
         let bytes = Zeroizing::new(self.0.to_repr());
-        hex::encode_to_slice(&*bytes, &mut text[2..2 + DIGITS]).expect("Cannot panic: two digits a byte");
+        hex::encode_to_slice(*bytes, &mut text[2..2 + DIGITS]).expect("Cannot panic: two digits a byte");
         serializer.serialize_str(str::from_utf8(&*text).expect("Cannot panic: hexadecimal digits are UTF-8"))
     }
 }

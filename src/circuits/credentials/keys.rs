@@ -15,8 +15,8 @@ use pasta_curves::vesta;
 use rand_core::UnwrapErr;
 use sha2::{Digest, Sha256};
 
-use super::field::Element;
 use super::Base;
+use super::field::Element;
 use crate::circuit::{
     BuildError, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs, VerifyError, VerifyingKey,
 };

@@ -74,14 +74,14 @@ impl Poseidon {
         tag: Base,
         [first, second]: [AssignedCell<Base, Base>; 2],
     ) -> Result<AssignedCell<Base, Base>, Error> {
-        let tag = self.constant(layouter.namespace(|| "tag"), "tag", tag)?;
+        let tag = self.constant(&mut layouter, "tag", tag)?;
         self.hash(layouter, [tag, first, second])
     }
 
     /// A cell that holds a constant of the circuit.
     pub(super) fn constant(
         &self,
-        mut layouter: impl Layouter<Base>,
+        layouter: &mut impl Layouter<Base>,
         name: &'static str,
         value: Base,
     ) -> Result<AssignedCell<Base, Base>, Error> {
