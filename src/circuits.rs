@@ -3,7 +3,13 @@
 
 use crate::circuit::Circuits;
 
+#[cfg(feature = "zcash")]
+pub mod zcash;
+
 /// The circuits whose features are on.
 pub(crate) fn built_in() -> Circuits {
-    Circuits::new()
+    let circuits = Circuits::new();
+    #[cfg(feature = "zcash")]
+    let circuits = circuits.with(zcash::ZcashPczt::default());
+    circuits
 }
