@@ -16,7 +16,9 @@ use orchard::note::{ExtractedNoteCommitment, NoteVersion, RandomSeed, Rho};
 use orchard::tree::{MerkleHashOrchard, MerklePath};
 use orchard::value::NoteValue;
 use orchard::{Anchor, NOTE_COMMITMENT_TREE_DEPTH as DEPTH, Note};
+use pczt::Pczt;
 use pczt::roles::{creator::Creator, io_finalizer::IoFinalizer};
+use sapling_crypto::zip32::ExtendedSpendingKey;
 use sealprove::circuits::zcash::{SampleKind, TEST_ONLY_SPENDING_KEY};
 use zcash_primitives::transaction::builder::{BuildConfig, Builder, BundlePadding};
 use zcash_primitives::transaction::fees::zip317::FeeRule;
@@ -43,10 +45,12 @@ fn main() -> std::io::Result<()> {
             std::fs::write(folder.join(format!("{name}-{actions}.pczt")), make(kind, actions))?;
         }
     }
-    std::fs::write(folder.join("nu6.3-both-4.pczt"), make(SampleKind::Nu6_3Both, 4))
+    std::fs::write(folder.join("nu6.3-both-4.pczt"), make(SampleKind::Nu6_3Both, 4))?;
+    std::fs::write(folder.join("refused-sapling-output.pczt"), make_with_sapling_output())
 }
 
-fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
+/// Makes one sample.
+pub fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
     let spending_key = SpendingKey::from_bytes(TEST_ONLY_SPENDING_KEY).expect("is a spending key");
     let fvk = FullViewingKey::from(&spending_key);
     // Under NU6.3 the Orchard pool pays nobody else: a spend and a change are two actions there.
@@ -56,25 +60,21 @@ fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
         SampleKind::Nu6_3Both => (1, 1),
     };
     let ironwood = kind == SampleKind::Nu6_3Ironwood;
-    let (anchor, notes) = tree(&fvk, spends, if ironwood { NoteVersion::V3 } else { NoteVersion::V2 });
+    let version = if ironwood { NoteVersion::V3 } else { NoteVersion::V2 };
+    let (anchor, notes) = tree(&fvk, spends, version);
     let value = (NOTE * spends as u64 - FEE_PER_ACTION * actions as u64) / outputs as u64;
     let value = Zatoshis::const_from_u64(value);
 
-    let mut builder = Builder::new(
-        network(kind != SampleKind::Nu6_2Orchard),
-        BlockHeight::from_u32(10_000_000),
-        BuildConfig::Standard {
-            sapling_anchor: None,
-            orchard_anchor: (!ironwood).then_some(anchor),
-            ironwood_anchor: match kind {
-                SampleKind::Nu6_3Ironwood => Some(anchor),
-                SampleKind::Nu6_3Both => Some(Anchor::empty_tree()),
-                _ => None,
-            },
-            orchard_padding: BundlePadding::DEFAULT,
-            ironwood_padding: BundlePadding::DEFAULT,
-        },
-    );
+    let anchors = match kind {
+        SampleKind::Nu6_2Orchard | SampleKind::Nu6_3Orchard => {
+            Anchors { orchard: Some(anchor), ..Anchors::default() }
+        }
+        SampleKind::Nu6_3Ironwood => Anchors { ironwood: Some(anchor), ..Anchors::default() },
+        SampleKind::Nu6_3Both => {
+            Anchors { orchard: Some(anchor), ironwood: Some(Anchor::empty_tree()), ..Anchors::default() }
+        }
+    };
+    let mut builder = builder(kind != SampleKind::Nu6_2Orchard, anchors);
     for (note, path) in notes {
         match kind {
             SampleKind::Nu6_3Ironwood => builder.add_ironwood_spend::<FeeRule>(fvk.clone(), note, path),
@@ -87,9 +87,7 @@ fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
     for _ in 0..outputs {
         let (ovk, memo) = (ovk.clone(), MemoBytes::empty());
         match kind {
-            SampleKind::Nu6_2Orchard => {
-                builder.add_orchard_output::<FeeRule>(ovk, recipient, value, memo)
-            }
+            SampleKind::Nu6_2Orchard => builder.add_orchard_output::<FeeRule>(ovk, recipient, value, memo),
             SampleKind::Nu6_3Orchard => {
                 let change = fvk.address_at(0u32, Scope::Internal);
                 let ovk = Some(fvk.to_ovk(Scope::Internal));
@@ -102,13 +100,60 @@ fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
         .expect("the pool takes the output");
     }
 
-    // Predictable on purpose: the same samples come out each time, and they protect nothing.
-    let mut rng = ChaCha20Rng::from_seed([kind as u8 + actions as u8; 32]);
-    let parts = builder.build_for_pczt(&mut rng, &FeeRule::standard()).expect("the values balance").pczt_parts;
-    let pczt = Creator::build_from_parts(parts).expect("the transaction version fits");
-    let pczt = IoFinalizer::new(pczt).finalize_io(&mut rng).expect("inputs and outputs are complete");
+    let pczt = finish(builder, kind as u8 + actions as u8);
     assert_eq!(pczt.orchard().actions().len() + pczt.ironwood().actions().len(), actions);
     pczt.serialize().expect("a format version fits")
+}
+
+/// Makes a PCZT that spends in the Orchard pool and pays in the Sapling pool.
+fn make_with_sapling_output() -> Vec<u8> {
+    let fvk = FullViewingKey::from(&SpendingKey::from_bytes(TEST_ONLY_SPENDING_KEY).expect("is a key"));
+    let (anchor, notes) = tree(&fvk, 1, NoteVersion::V2);
+    let sapling_anchor = sapling_crypto::Anchor::empty_tree();
+    let anchors = Anchors { sapling: Some(sapling_anchor), orchard: Some(anchor), ironwood: None };
+    let mut builder = builder(false, anchors);
+    for (note, path) in notes {
+        builder.add_orchard_spend::<FeeRule>(fvk.clone(), note, path).expect("the note is in the tree");
+    }
+    let sapling =
+        ExtendedSpendingKey::master(&[0; 32]).expect("is a seed").to_diversifiable_full_viewing_key();
+    let value = Zatoshis::const_from_u64(NOTE - 4 * FEE_PER_ACTION);
+    let (_, recipient) = sapling.default_address();
+    builder
+        .add_sapling_output::<FeeRule>(None, recipient, value, MemoBytes::empty())
+        .expect("it takes outputs");
+    finish(builder, 0).serialize().expect("a format version fits")
+}
+
+/// The tree of each pool that the transaction has a bundle of.
+#[derive(Default)]
+struct Anchors {
+    sapling: Option<sapling_crypto::Anchor>,
+    orchard: Option<Anchor>,
+    ironwood: Option<Anchor>,
+}
+
+fn builder(nu6_3: bool, anchors: Anchors) -> Builder<LocalNetwork, ()> {
+    Builder::new(
+        network(nu6_3),
+        BlockHeight::from_u32(10_000_000),
+        BuildConfig::Standard {
+            sapling_anchor: anchors.sapling,
+            orchard_anchor: anchors.orchard,
+            ironwood_anchor: anchors.ironwood,
+            orchard_padding: BundlePadding::DEFAULT,
+            ironwood_padding: BundlePadding::DEFAULT,
+        },
+    )
+}
+
+fn finish(builder: Builder<LocalNetwork, ()>, seed: u8) -> Pczt {
+    // Predictable on purpose: the same samples come out each time, and they protect nothing.
+    let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+    let parts =
+        builder.build_for_pczt(&mut rng, &FeeRule::standard()).expect("the values balance").pczt_parts;
+    let pczt = Creator::build_from_parts(parts).expect("the transaction version fits");
+    IoFinalizer::new(pczt).finalize_io(&mut rng).expect("inputs and outputs are complete")
 }
 
 /// Notes of the key in the leftmost leaves of a tree, each with its path; and the tree's root.
@@ -116,8 +161,7 @@ fn tree(fvk: &FullViewingKey, count: usize, version: NoteVersion) -> (Anchor, Ve
     let notes: Vec<Note> = (0..count).map(|index| note(fvk, index, version)).collect();
     let commitment = |note: &Note| ExtractedNoteCommitment::from(note.commitment());
     let mut paths = vec![[MerkleHashOrchard::empty_leaf(); DEPTH]; count];
-    let mut level: Vec<_> =
-        notes.iter().map(|note| MerkleHashOrchard::from_cmx(&commitment(note))).collect();
+    let mut level: Vec<_> = notes.iter().map(|note| MerkleHashOrchard::from_cmx(&commitment(note))).collect();
     for depth in 0..DEPTH {
         let height = Level::from(depth as u8);
         let node = |level: &[MerkleHashOrchard], at: usize| {

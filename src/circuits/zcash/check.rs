@@ -69,7 +69,10 @@ fn check_ironwood(pczt: &Pczt, version: KeyVersion) -> Result<(), InvalidWitness
         return Ok(());
     }
     if version < KeyVersion::PostNu6_3 {
-        return Err(InvalidWitness::at("ironwood", "has actions, and the consensus branch has no Ironwood pool"));
+        return Err(InvalidWitness::at(
+            "ironwood",
+            "has actions, and the consensus branch has no Ironwood pool",
+        ));
     }
     if *pczt.global().tx_version() < V6_TX_VERSION {
         return Err(InvalidWitness::at("global.tx_version", "has no Ironwood bundle; expected 6 or later"));
@@ -277,7 +280,9 @@ fn wrong(error: VerifyError) -> Wrong {
             ("spend.rk", "does not follow from spend.fvk and spend.alpha")
         }
         VerifyError::InvalidOutputNote => ("output", "is of parts that make no note"),
-        VerifyError::InvalidExtractedNoteCommitment => ("output.cmx", "does not follow from the output's note"),
+        VerifyError::InvalidExtractedNoteCommitment => {
+            ("output.cmx", "does not follow from the output's note")
+        }
         VerifyError::InvalidValueCommitment => ("cv_net", "does not follow from the two values and rcv"),
         _ => ("spend", "contradicts itself"),
     }

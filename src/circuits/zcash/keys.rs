@@ -15,10 +15,15 @@ impl KeyVersion {
     /// The digest of the verifying key of this version. Pinned: a key with another digest is another
     /// circuit, and needs another circuit name.
     pub fn digest(self) -> VerifyingKeyDigest {
-        VerifyingKeyDigest(match self {
-            KeyVersion::FixedPostNu6_2 => [0; 32],
-            KeyVersion::PostNu6_3 => [0; 32],
-        })
+        let pinned = match self {
+            KeyVersion::FixedPostNu6_2 => {
+                "sha256:fa05766fb1ae9f4505fc129d0be5d79c39f0afc88b7b1ea7547e6c1c4a8a42b2"
+            }
+            KeyVersion::PostNu6_3 => {
+                "sha256:65a18bfcfe29e19f6da687514beb558a171c026b8689abeba455e2a65f6bb526"
+            }
+        };
+        pinned.parse().expect("cannot panic: the constants are digests")
     }
 
     fn of_digest(digest: VerifyingKeyDigest) -> Option<Self> {
@@ -194,15 +199,81 @@ fn prove_bundle(
 ///
 /// `orchard` keeps the key private, so the representative is read from what the key prints.
 fn digest(key: &orchard::circuit::VerifyingKey) -> Result<VerifyingKeyDigest, BuildError> {
-    const FIELD: &str = "transcript_repr: 0x";
-    let printed = format!("{key:?}");
-    let representative = match printed.split(FIELD).collect::<Vec<_>>()[..] {
-        [_, after] => after.get(..64).and_then(|digits| hex::decode(digits).ok()),
-        _ => None,
-    };
-    let mut bytes =
-        representative.ok_or_else(|| BuildError("the verifying key does not print its hash".to_owned()))?;
+    let mut bytes = representative(&format!("{key:?}"))
+        .ok_or_else(|| BuildError("the verifying key does not print its hash".to_owned()))?;
     // Printed most significant byte first, absorbed least significant byte first.
     bytes.reverse();
     Ok(VerifyingKeyDigest(Sha256::digest(bytes).into()))
+}
+
+fn representative(printed: &str) -> Option<[u8; 32]> {
+    let (_, after) = printed.split_once("transcript_repr: 0x")?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(after.get(..64)?, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use halo2_proofs::plonk::keygen_vk;
+    use halo2_proofs::poly::commitment::Params;
+    use orchard::builder::SpendInfo;
+    use orchard::circuit::Circuit;
+    use orchard::keys::{FullViewingKey, Scope, SpendingKey};
+    use orchard::note::{NoteVersion, RandomSeed, Rho};
+    use orchard::tree::{MerkleHashOrchard, MerklePath};
+    use orchard::value::{NoteValue, ValueCommitTrapdoor};
+    use orchard::{NOTE_COMMITMENT_TREE_DEPTH as DEPTH, Note};
+    use pasta_curves::{pallas, vesta};
+
+    use super::*;
+    use crate::circuits::zcash::TEST_ONLY_SPENDING_KEY;
+
+    #[test]
+    fn built_keys_are_the_pinned_ones() {
+        let built = VerifyingKeys::build().unwrap().verifying_keys();
+        let pinned = KeyVersion::ALL.map(|version| (version.label(), version.digest()));
+        assert_eq!(
+            built, pinned,
+            "the verifying keys changed. That makes another circuit: give it a new name and leave the \
+             digests of zcash-pczt-v1 as they are, or clients who pinned them are broken",
+        );
+    }
+
+    /// SHA-256 over the descriptions of the pinned keys that `orchard` 0.16 publishes in its sources,
+    /// `src/circuit_data/circuit_description_*`.
+    const PUBLISHED: [(KeyVersion, &str); 2] = [
+        (KeyVersion::FixedPostNu6_2, "e51a737b95b741a323c65b94745429f95bbbc13643198a0a7e985573bd7bcf6e"),
+        (KeyVersion::PostNu6_3, "8d325ee6753c8effb7d5184bdd729255d2697dd1730c0278084cd91192020e90"),
+    ];
+
+    #[test]
+    fn digests_belong_to_the_keys_that_orchard_publishes() {
+        for (version, published) in PUBLISHED {
+            let key = keygen_vk(&Params::<vesta::Affine>::new(11), &some_circuit(version)).unwrap();
+            let description = format!("{:#?}\n", key.pinned());
+            assert_eq!(hex::encode(Sha256::digest(description)), published, "{version:?}");
+
+            let mut bytes = representative(&format!("{key:?}")).unwrap();
+            bytes.reverse();
+            assert_eq!(VerifyingKeyDigest(Sha256::digest(bytes).into()), version.digest(), "{version:?}");
+        }
+    }
+
+    /// A circuit of the right shape: keys do not depend on what is in it.
+    fn some_circuit(version: KeyVersion) -> Circuit {
+        let fvk = FullViewingKey::from(&SpendingKey::from_bytes(TEST_ONLY_SPENDING_KEY).unwrap());
+        let recipient = fvk.address_at(0u32, Scope::External);
+        let note = |rho: Rho| {
+            let rseed = RandomSeed::from_bytes([1; 32], &rho).unwrap();
+            Note::from_parts(recipient, NoteValue::from_raw(1), rho, rseed, NoteVersion::V2).unwrap()
+        };
+        let spent = note(Rho::from_bytes(&[1; 32]).unwrap());
+        let created = note(Rho::from_bytes(&spent.nullifier(&fvk).to_bytes()).unwrap());
+        let path = MerklePath::from_parts(0, [MerkleHashOrchard::from_bytes(&[0; 32]).unwrap(); DEPTH]);
+        let spend = SpendInfo::new(fvk, spent, path).unwrap();
+        let rcv = ValueCommitTrapdoor::from_bytes([1; 32]).unwrap();
+        Circuit::from_action_context(spend, created, pallas::Scalar::one(), rcv, version.circuit_version())
+            .unwrap()
+    }
 }
