@@ -50,7 +50,7 @@ fn main() -> std::io::Result<()> {
 }
 
 /// Makes one sample.
-pub fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
+pub(crate) fn make(kind: SampleKind, actions: usize) -> Vec<u8> {
     let spending_key = SpendingKey::from_bytes(TEST_ONLY_SPENDING_KEY).expect("is a spending key");
     let fvk = FullViewingKey::from(&spending_key);
     // Under NU6.3 the Orchard pool pays nobody else: a spend and a change are two actions there.
