@@ -380,6 +380,25 @@ fn fields_that_contradict_each_other() {
     assert_refused(&other_anchor, "orchard.actions[0].spend.witness", elsewhere);
 }
 
+/// Whatever byte of what the prover reads is changed, somebody notices before proving.
+#[test]
+fn every_private_byte_counts() {
+    let spend = action().recipient() - 1..action().path;
+    let path = (action().path..action().alpha()).step_by(11);
+    let alpha = action().alpha() - 1..action().alpha() + 32;
+    // The tag and the recipient, the tag and the value, the tag and rseed.
+    let output = action().output_recipient - 1..action().output_recipient + 43 + 4 + 33;
+    let rcv = action().rcv - 1..action().rcv + 32;
+    let mut covered = 0;
+    for at in spend.chain(path).chain(alpha).chain(output).chain(rcv) {
+        let mut witness = sample_nu6_2();
+        witness[at] ^= 1;
+        assert!(circuit().check(&witness).is_err(), "byte {at}");
+        covered += 1;
+    }
+    assert_eq!(covered, 213 + 94 + 33 + 81 + 33);
+}
+
 #[test]
 fn payment_to_another_address_where_the_pool_forbids_it() {
     let sample = sample(SampleKind::Nu6_3Orchard);
