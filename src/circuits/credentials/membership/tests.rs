@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
-use super::super::conformance::{self, Fixture, Schema, Spoiled};
 use super::*;
 use crate::circuit::Circuits;
+use crate::circuits::credentials::conformance::{self, Fixture, Schema, Spoiled};
 
 mod constraints;
 

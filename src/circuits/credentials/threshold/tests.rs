@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use halo2_proofs::dev::MockProver;
 use serde_json::json;
 
-use super::super::conformance::{self, Fixture, Schema, Spoiled};
-use super::super::keys::Statement as _;
 use super::*;
 use crate::circuit::Circuits;
+use crate::circuits::credentials::conformance::{self, Fixture, Schema, Spoiled};
+use crate::circuits::credentials::keys::Halo2Circuit as _;
 
 mod constraints;
 

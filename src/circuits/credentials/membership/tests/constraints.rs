@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
-use halo2_proofs::plonk::{Circuit, ConstraintSystem, Error};
+use halo2_proofs::plonk::{self, ConstraintSystem, Error};
 
-use super::super::super::keys::Statement as _;
-use super::super::super::tamper::{self, Cells};
 use super::super::circuit::{Config, Member};
 use super::super::{
-    Base, DEPTH, IDENTITY, Membership, NULLIFIER, Opening, Step, commitment, nullifier, poseidon,
+    Base, DEPTH, IDENTITY, Membership, NULLIFIER, Opening, Step, VERIFYING_KEY, commitment, nullifier,
+    poseidon,
 };
+use crate::circuit::Circuit as _;
+use crate::circuits::credentials::conformance;
+use crate::circuits::credentials::keys::Halo2Circuit as _;
+use crate::circuits::credentials::tamper::{self, Cells};
 
 /// Those that stand once for each level.
 const AT_EACH_LEVEL: &[&str] = &[
@@ -127,7 +130,7 @@ impl Climb<'_> {
     }
 }
 
-impl Circuit<Base> for Climb<'_> {
+impl plonk::Circuit<Base> for Climb<'_> {
     type Config = Config;
     type FloorPlanner = SimpleFloorPlanner;
 
@@ -136,7 +139,7 @@ impl Circuit<Base> for Climb<'_> {
     }
 
     fn configure(meta: &mut ConstraintSystem<Base>) -> Config {
-        Member::configure(meta)
+        <Member as plonk::Circuit<Base>>::configure(meta)
     }
 
     fn synthesize(&self, config: Config, mut layouter: impl Layouter<Base>) -> Result<(), Error> {
@@ -172,11 +175,31 @@ fn each_other_constraint_alone_refuses_some_assignment() {
 }
 
 #[test]
-fn the_document_lists_these_constraints_and_the_pinned_key() {
+fn the_document_has_these_constraints_the_key_and_the_sample() {
     let document = include_str!("../../../../../docs/circuits/membership-v1.md");
-    for wanted in AT_EACH_LEVEL.iter().chain(ONCE).chain(&[super::super::VERIFYING_KEY]) {
+    for wanted in AT_EACH_LEVEL.iter().chain(ONCE).chain(&[VERIFYING_KEY]) {
         assert!(document.contains(wanted), "{wanted}");
     }
+    let sample: serde_json::Value = serde_json::from_slice(&Membership.sample_witness()).unwrap();
+    for field in ["/secret", "/path/0", "/path/1", "/external_nullifier", "/signal_hash"] {
+        let wanted = sample.pointer(field).unwrap().to_string();
+        assert!(document.contains(&wanted), "{field}: {wanted}");
+    }
+    assert!(document.contains(&format!("{} bytes", Membership::PROOF_BYTES)));
+}
+
+#[test]
+fn no_proof_comes_of_a_turn_that_is_no_bit() {
+    let opening = turning(3, 2);
+    let instance = opening.instance();
+    conformance::no_proof_comes_of_a_wrong_assignment::<Membership>(Member(Some(opening)), &instance);
+}
+
+#[test]
+fn no_proof_comes_of_a_root_that_the_path_does_not_reach() {
+    let mut instance = honest().instance();
+    instance[0] += Base::one();
+    conformance::no_proof_comes_of_a_wrong_assignment::<Membership>(Member(Some(honest())), &instance);
 }
 
 /// Whatever single cell is changed, something notices: no cell is free. Of the hashes, whose regions

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::keys::Statement as _;
-use super::super::super::tamper::{self, Cells};
 use super::super::circuit::{AtLeast, WINDOWS};
-use super::super::{Base, COMMITMENT, Opening, Threshold};
+use super::super::{Base, COMMITMENT, Opening, Threshold, VERIFYING_KEY, poseidon};
+use crate::circuit::Circuit as _;
+use crate::circuits::credentials::conformance;
+use crate::circuits::credentials::keys::Halo2Circuit as _;
+use crate::circuits::credentials::tamper::{self, Cells};
 
 /// All of them. The gates of Poseidon, its padding and its initial state are halo2_gadgets' own.
 const CONSTRAINTS: &[&str] = &[
@@ -110,10 +112,21 @@ fn each_constraint_alone_refuses_some_assignment() {
 }
 
 #[test]
-fn the_document_lists_these_constraints_and_the_pinned_key() {
+fn the_document_has_these_constraints_the_key_and_the_sample() {
     let document = include_str!("../../../../../docs/circuits/threshold-v1.md");
-    for wanted in CONSTRAINTS.iter().chain(&[super::super::VERIFYING_KEY]) {
+    for wanted in CONSTRAINTS.iter().chain(&[VERIFYING_KEY]) {
         assert!(document.contains(wanted), "{wanted}");
+    }
+    let sample = String::from_utf8(Threshold.sample_witness()).unwrap();
+    assert!(document.contains(&sample), "{sample}");
+    assert!(document.contains(&format!("{} bytes", Threshold::PROOF_BYTES)));
+}
+
+#[test]
+fn no_proof_comes_of_a_number_that_is_too_long() {
+    for (_, circuit) in too_long() {
+        let instance = instance(&circuit);
+        conformance::no_proof_comes_of_a_wrong_assignment::<Threshold>(circuit, &instance);
     }
 }
 
@@ -221,7 +234,7 @@ fn commitment() -> Vec<Case> {
     let case = |constraint, tag, inputs: [Base; 2], failures: &[&str]| {
         Case::new(constraint, honest())
             .faults(tamper::tagged_cells("commitment", tag, inputs))
-            .instance(0, super::super::poseidon::tagged(tag, inputs[0], inputs[1]))
+            .instance(0, poseidon::tagged(tag, inputs[0], inputs[1]))
             .fails(failures)
     };
     vec![
