@@ -22,6 +22,7 @@ const LABEL: &[u8] = b"sealprove/1 bundle\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
     /// The protocol's version.
+    #[schemars(extend("const" = "1"))]
     pub version: String,
     /// The deployment's name, bound in every seal.
     pub deployment: Deployment,
