@@ -284,6 +284,25 @@ fn every_channel_is_a_subject_of_the_code() {
     assert_eq!(document["components"]["parameters"]["lane"]["enum"], json!(lanes));
 }
 
+#[test]
+fn every_stream_listens_on_the_subjects_of_the_code() {
+    let (subjects, tenant) = (Subjects::default(), Tenant::default());
+    let document = asyncapi();
+    let said = |pointer: &str| {
+        let streams = &document["components"]["x-jetstream"];
+        let text = streams.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}")).to_string();
+        text.replace("<tenant>", tenant.as_str())
+    };
+    let lanes = Lane::ALL.map(|lane| subjects.lane(&tenant, lane));
+    assert_eq!(said("/jobs/subjects"), json!(lanes).to_string());
+    assert_eq!(said("/answers/subjects"), json!([subjects.answers(&tenant)]).to_string());
+    assert_eq!(said("/answers/republish/src"), json!(subjects.answers(&tenant)).to_string());
+    assert_eq!(said("/answers/republish/dest"), json!(subjects.live_transform(&tenant)).to_string());
+    assert_eq!(said("/statuses/subjects"), json!([subjects.statuses()]).to_string());
+    let filter = subjects.lane(&tenant, Lane::Express);
+    assert_eq!(said("/consumer/filter_subject").replace("<lane>", "express"), json!(filter).to_string());
+}
+
 fn header_schema(message: &str) -> Value {
     asyncapi()["components"]["messages"][message]["headers"].clone()
 }
