@@ -26,6 +26,9 @@ pub struct Bundle {
     pub version: String,
     /// The deployment's name, bound in every seal.
     pub deployment: Deployment,
+    /// The identity that signs it, for a client that has none pinned yet and trusts on first use. A client
+    /// that has one pinned checks against that one alone.
+    pub identity: Identity,
     /// Grows with every bundle; a client takes none that is older than one it has seen.
     pub serial: u64,
     /// When it was signed.
@@ -96,8 +99,9 @@ pub struct SignedBundle {
 }
 
 /// The public half of the identity key: what a client pins. 32 bytes, printed as `ed25519:` and base64.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Identity([u8; 32]);
 
 /// The private half of the identity key: 32 bytes, kept off-line.
@@ -342,6 +346,7 @@ mod tests {
         Bundle {
             version: "1".into(),
             deployment: "lab".parse().unwrap(),
+            identity: IdentityKey::from_bytes(&[7; 32]).identity(),
             serial: 7,
             issued_at: NOW,
             expires_at: NOW + 30 * DAY,

@@ -23,8 +23,6 @@ use crate::circuit::{BuildError, Circuit, Circuits, Descriptor, ProvingKey};
 use crate::frame::{Event, ReadyCircuit};
 use crate::job::{CircuitId, Deployment};
 
-pub(crate) use keys::key_files;
-
 /// What a chamber is started with.
 #[derive(Debug)]
 pub struct Config {

@@ -3,7 +3,13 @@
 
 use crate::circuit::Circuits;
 
+#[cfg(feature = "credentials")]
+pub mod credentials;
+
 /// The circuits whose features are on.
 pub(crate) fn built_in() -> Circuits {
-    Circuits::new()
+    let circuits = Circuits::new();
+    #[cfg(feature = "credentials")]
+    let circuits = circuits.with(credentials::threshold::Threshold).with(credentials::membership::Membership);
+    circuits
 }

@@ -128,6 +128,11 @@ pub fn public_key(private: &PrivateKey) -> [u8; 32] {
     HpkeKem::sk_to_pk(&private).to_bytes().into()
 }
 
+/// Bytes of the payload that a witness of `witness_bytes` makes.
+pub fn sealed_bytes(scheme: Scheme, witness_bytes: usize) -> usize {
+    scheme.enc_bytes() + padded(LENGTH_BYTES + witness_bytes) + TAG_BYTES
+}
+
 /// The id of a public key: the first 16 bytes of `SHA-256("sealprove/1 key\n" ‖ scheme ‖ "\n" ‖ key)`.
 pub fn key_id(scheme: Scheme, public_key: &[u8]) -> KeyId {
     let digest = Sha256::new()

@@ -135,7 +135,7 @@ impl LockedKeys {
 }
 
 /// The private key files of a folder, in the order of their names.
-pub(crate) fn key_files(folder: &Path) -> Result<Vec<PathBuf>, ChamberError> {
+pub(super) fn key_files(folder: &Path) -> Result<Vec<PathBuf>, ChamberError> {
     let refuse = |reason: String| ChamberError::Keys { path: folder.to_owned(), reason };
     let entries = std::fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));

@@ -1,0 +1,319 @@
+//! The broker as client and service see it: connecting, publishing with the broker's own word on it,
+//! and reading from a stream's leader.
+//!
+//! Publishing is a plain request here, because the decisions of the protocol hang on the broker's error
+//! codes and descriptions, which a typed publish hides.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
+use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::job::Tenant;
+
+/// How long one request may take.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often the connection is probed; after two probes without an answer it is given up.
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// The longest wait before the next attempt to connect.
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(4);
+
+/// How the broker is reached: the `[nats]` table of a configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NatsConfig {
+    /// One or more addresses, separated by commas: `nats://host:4222` or `tls://host:4222`.
+    pub url: String,
+    /// A credentials file (JWT and nkey seed), as `nsc` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<PathBuf>,
+    /// A file that holds an nkey seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nkey: Option<PathBuf>,
+    /// The prefix of this connection's inboxes, where the account's permissions want one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inbox_prefix: Option<String>,
+    /// TLS, where the address alone does not say enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+}
+
+/// TLS to the broker: the `[nats.tls]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// Certificates of the authorities that are trusted besides the system's, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// This side's certificate, in PEM, for mutual TLS. Needs `key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Whether the TLS handshake comes before the server's greeting, as `handshake_first` there.
+    pub first: bool,
+}
+
+impl Default for NatsConfig {
+    fn default() -> Self {
+        NatsConfig {
+            url: "nats://127.0.0.1:4222".to_owned(),
+            credentials: None,
+            nkey: None,
+            inbox_prefix: None,
+            tls: None,
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// A file that the configuration names cannot be used.
+    #[error("read {what} {path}")]
+    File {
+        /// What it should hold.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// `certificate` and `key` come together.
+    #[error("tls.certificate and tls.key are given together or not at all")]
+    HalfIdentity,
+    /// The broker cannot be reached or refuses.
+    #[error("connect to the broker at {url}: is it running, and are address and credentials right?")]
+    Broker {
+        /// Its address.
+        url: String,
+        /// What happened.
+        source: async_nats::ConnectError,
+    },
+}
+
+impl NatsConfig {
+    /// The options of a connection called `name`.
+    ///
+    /// # Errors
+    /// When a file that the configuration names cannot be used.
+    pub async fn options(&self, name: &str) -> Result<async_nats::ConnectOptions, ConnectError> {
+        let mut options = async_nats::ConnectOptions::new()
+            .name(name)
+            .ping_interval(PING_INTERVAL)
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .reconnect_delay_callback(reconnect_delay);
+        if let Some(path) = &self.credentials {
+            let file = |source| ConnectError::File { what: "credentials", path: path.clone(), source };
+            options = options.credentials_file(path).await.map_err(file)?;
+        }
+        if let Some(path) = &self.nkey {
+            let file = |source| ConnectError::File { what: "the nkey seed", path: path.clone(), source };
+            let seed = tokio::fs::read_to_string(path).await.map_err(file)?;
+            options = options.nkey(seed.trim().to_owned());
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            options = options.custom_inbox_prefix(prefix);
+        }
+        match &self.tls {
+            Some(tls) => tls.apply(options),
+            None => Ok(options),
+        }
+    }
+
+    /// Connects, once.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub async fn connect(&self, name: &str) -> Result<Client, ConnectError> {
+        let options = self.options(name).await?;
+        let broker = |source| ConnectError::Broker { url: self.url.clone(), source };
+        options.connect(self.addresses()).await.map_err(broker)
+    }
+
+    /// The addresses, one by one.
+    pub fn addresses(&self) -> Vec<String> {
+        self.url.split(',').map(|url| url.trim().to_owned()).collect()
+    }
+}
+
+impl TlsConfig {
+    fn apply(
+        &self,
+        mut options: async_nats::ConnectOptions,
+    ) -> Result<async_nats::ConnectOptions, ConnectError> {
+        options = options.require_tls(true);
+        if self.first {
+            options = options.tls_first();
+        }
+        if let Some(ca) = &self.ca {
+            options = options.add_root_certificates(ca.clone());
+        }
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => {
+                Ok(options.add_client_certificate(certificate.clone(), key.clone()))
+            }
+            (None, None) => Ok(options),
+            _ => Err(ConnectError::HalfIdentity),
+        }
+    }
+}
+
+/// Doubles up to a bound, with jitter, so that a thousand clients do not come back in the same moment.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doubled = Duration::from_millis(50) * (1 << attempts.min(8));
+    jittered(doubled.min(RECONNECT_WAIT_MAX))
+}
+
+/// Between half of a duration and the whole of it.
+pub(crate) fn jittered(duration: Duration) -> Duration {
+    let mut byte = [0; 2];
+    // Without randomness there is no jitter, which harms nobody.
+    let _ = getrandom::fill(&mut byte);
+    duration / 2 + duration.mul_f64(f64::from(u16::from_be_bytes(byte)) / f64::from(u16::MAX) / 2.0)
+}
+
+/// A publish was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The broker refuses it.
+    #[error("the broker refuses it: {description} ({err_code})")]
+    Refused {
+        /// JetStream's error code.
+        err_code: u64,
+        /// JetStream's words.
+        description: String,
+    },
+    /// Nobody listens on that subject: no stream, no leader, or no permission.
+    #[error("no stream listens there, or it has no leader just now")]
+    NoStream,
+    /// The connection's payload limit.
+    #[error("larger than the broker takes")]
+    TooLarge,
+    /// Whether it was stored is not known.
+    #[error("not acknowledged in time")]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct PublishAck {
+    error: Option<ApiError>,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// Publishes into a stream and waits for the broker's word.
+///
+/// # Errors
+/// When it is not stored, or that is not known.
+pub(crate) async fn publish(
+    client: &Client,
+    subject: String,
+    headers: HeaderMap,
+    payload: Vec<u8>,
+) -> Result<(), PublishError> {
+    let request = Request::new().headers(headers).payload(payload.into()).timeout(Some(REQUEST_TIMEOUT));
+    let reply = client.send_request(subject, request).await.map_err(|error| match error.kind() {
+        RequestErrorKind::NoResponders => PublishError::NoStream,
+        RequestErrorKind::MaxPayloadExceeded => PublishError::TooLarge,
+        _ => PublishError::Unknown,
+    })?;
+    match serde_json::from_slice::<PublishAck>(&reply.payload) {
+        Ok(PublishAck { error: None, duplicate: false }) => Ok(()),
+        Ok(PublishAck { error: None, duplicate: true }) => {
+            Err(PublishError::Refused { err_code: 0, description: "taken for a duplicate".to_owned() })
+        }
+        Ok(PublishAck { error: Some(error), .. }) => {
+            Err(PublishError::Refused { err_code: error.err_code, description: error.description })
+        }
+        Err(_) => Err(PublishError::Unknown),
+    }
+}
+
+/// The headers of a message of ours.
+pub(crate) fn header_map(headers: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(name, value);
+    }
+    map
+}
+
+/// A message as it lies in a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Stored {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.as_str())
+    }
+}
+
+/// A read from a stream failed: nothing is known.
+#[derive(Debug, thiserror::Error)]
+#[error("read {subject}")]
+pub struct ReadError {
+    subject: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The last message on a subject, as the stream's leader has it: what decisions are made on.
+pub(crate) async fn leader_get(
+    context: &jetstream::Context,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Stored>, ReadError> {
+    let failed = |source| ReadError { subject: subject.to_owned(), source };
+    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(found) => Ok(Some(Stored { headers: found.headers, payload: found.payload.to_vec() })),
+        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The last message on a subject, as any replica has it: "not found" means "not yet".
+pub(crate) async fn direct_get(
+    context: &jetstream::Context,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Stored>, ReadError> {
+    let failed = |source| ReadError { subject: subject.to_owned(), source };
+    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
+    match stream.direct_get_last_for_subject(subject).await {
+        Ok(found) => Ok(Some(Stored { headers: found.headers, payload: found.payload.to_vec() })),
+        Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The stream that a tenant's jobs wait in.
+pub(crate) fn jobs_stream(tenant: &Tenant) -> String {
+    format!("PROVE_JOBS_{tenant}")
+}
+
+/// The stream that a tenant's answers are kept in.
+pub(crate) fn answers_stream(tenant: &Tenant) -> String {
+    format!("PROVE_ANSWERS_{tenant}")
+}
+
+/// The stream of last known states.
+pub(crate) const STATUS_STREAM: &str = "PROVE_STATUS";
+/// The stream of what JetStream says about deliveries.
+pub(crate) const ADVISORIES_STREAM: &str = "PROVE_ADVISORIES";

@@ -1,0 +1,177 @@
+//! Field elements as values of the library: the public ones, the secret ones, and how bytes become one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ff::{FromUniformBytes, PrimeField};
+use sha2::{Digest, Sha512};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::Base;
+
+/// Bytes or digits are not the one encoding that a field element has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a field element: expected 32 bytes, little-endian, below the modulus of Pallas' base field")]
+pub struct NotCanonical;
+
+/// A public field element: a commitment, a root, a nullifier.
+///
+/// Prints and parses as `0x` and 64 lower-case hexadecimal digits, little-endian.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Element(pub(super) Base);
+
+impl Element {
+    /// Length of an encoded element in bytes.
+    pub const BYTES: usize = 32;
+
+    /// Reads the canonical encoding.
+    ///
+    /// # Errors
+    /// When the number is not below the modulus.
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self, NotCanonical> {
+        canonical(bytes).map(Element)
+    }
+
+    /// The canonical encoding.
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        self.0.to_repr()
+    }
+
+    /// Maps a message of any length to an element: SHA-512 over `len(label) ‖ label ‖ message`, the
+    /// length in one byte, reduced from 64 little-endian bytes. Messages under different labels
+    /// never meet.
+    pub(super) fn hash(label: &str, message: &[u8]) -> Self {
+        let label_len =
+            u8::try_from(label.len()).expect("Cannot panic: the labels are literals of this crate");
+        let digest = Sha512::new()
+            .chain_update([label_len])
+            .chain_update(label.as_bytes())
+            .chain_update(message)
+            .finalize();
+        Element(Base::from_uniform_bytes(&digest.into()))
+    }
+}
+
+impl FromStr for Element {
+    type Err = NotCanonical;
+    fn from_str(text: &str) -> Result<Self, NotCanonical> {
+        let mut bytes = [0; Element::BYTES];
+        decode_hex(text, &mut bytes).ok_or(NotCanonical)?;
+        Element::from_bytes(&bytes)
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.to_bytes()))
+    }
+}
+
+impl fmt::Debug for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A secret field element: a blinding factor, an identity's secret. Wiped when dropped, printed as a
+/// name.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SecretElement(Base);
+
+impl SecretElement {
+    /// Draws a uniform element from the operating system.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness: nothing that follows would be safe.
+    pub fn random() -> Self {
+        let mut wide = Zeroizing::new([0; 64]);
+        getrandom::fill(&mut *wide).expect("the operating system gives randomness");
+        SecretElement(Base::from_uniform_bytes(&wide))
+    }
+
+    /// Reads the canonical encoding.
+    ///
+    /// # Errors
+    /// When the number is not below the modulus.
+    pub fn from_bytes(bytes: &[u8; Element::BYTES]) -> Result<Self, NotCanonical> {
+        canonical(bytes).map(SecretElement)
+    }
+
+    /// The canonical encoding, to be stored by its owner.
+    pub fn expose_bytes(&self) -> Zeroizing<[u8; Element::BYTES]> {
+        Zeroizing::new(self.0.to_repr())
+    }
+
+    /// The element itself.
+    pub(super) fn expose(&self) -> &Base {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretElement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretElement")
+    }
+}
+
+/// The element that these 32 little-endian bytes encode, unless they encode it a second way.
+pub(super) fn canonical(bytes: &[u8; Element::BYTES]) -> Result<Base, NotCanonical> {
+    Option::from(Base::from_repr(*bytes)).ok_or(NotCanonical)
+}
+
+/// Fills `bytes` from `0x` and lower-case digits; `None` for any other spelling.
+pub(super) fn decode_hex(text: &str, bytes: &mut [u8; Element::BYTES]) -> Option<()> {
+    let digits = text.strip_prefix("0x")?;
+    if digits.bytes().any(|b| b.is_ascii_uppercase()) {
+        return None;
+    }
+    hex::decode_to_slice(digits, bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The modulus of Pallas' base field, little-endian.
+    const MODULUS: &str = "0x01000000ed302d991bf94c09fc98462200000000000000000000000000000040";
+    const MODULUS_MINUS_ONE: &str = "0x00000000ed302d991bf94c09fc98462200000000000000000000000000000040";
+
+    #[test]
+    fn an_element_has_one_spelling() {
+        let one = "0x0100000000000000000000000000000000000000000000000000000000000000";
+        assert_eq!(one.parse(), Ok(Element(Base::from(1))));
+        assert_eq!(Element(Base::from(1)).to_string(), one);
+        assert_eq!(MODULUS_MINUS_ONE.parse(), Ok(Element(-Base::from(1))));
+
+        let others = [
+            MODULUS,
+            &one[2..],
+            &one[..64],
+            &format!("{one}00"),
+            &MODULUS_MINUS_ONE.to_uppercase(),
+            &MODULUS_MINUS_ONE.replace('d', "D"),
+            "",
+            "1",
+        ];
+        for other in others {
+            assert_eq!(other.parse::<Element>(), Err(NotCanonical), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn labels_and_messages_do_not_run_into_one_another() {
+        assert_eq!(Element::hash("label", b"message"), Element::hash("label", b"message"));
+        assert_ne!(Element::hash("label", b"message"), Element::hash("labelm", b"essage"));
+        assert_ne!(Element::hash("label", b""), Element::hash("label", b"\0"));
+    }
+
+    #[test]
+    fn a_secret_is_uniform_wiped_and_silent() {
+        let mut secret = SecretElement::random();
+        assert_ne!(secret.expose(), SecretElement::random().expose());
+        assert_eq!(format!("{secret:?}"), "SecretElement");
+        assert_eq!(SecretElement::from_bytes(&secret.expose_bytes()).unwrap().expose(), secret.expose());
+        secret.zeroize();
+        assert_eq!(secret.expose(), &Base::from(0));
+    }
+}

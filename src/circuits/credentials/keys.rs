@@ -1,0 +1,172 @@
+//! The glue between a halo2 circuit and [`crate::circuit`]: keys, proofs, and the encoding of public
+//! inputs.
+//!
+//! What is proved is decided elsewhere; here is only how. A proof has one length, public inputs have
+//! one length and one encoding, and whatever differs is refused before any of it is looked at: halo2's
+//! transcript would ignore bytes behind a proof.
+
+use std::marker::PhantomData;
+
+use getrandom::SysRng;
+use halo2_proofs::plonk::{self, SingleVerifier};
+use halo2_proofs::poly::commitment::Params;
+use halo2_proofs::transcript::{Blake2bRead, Blake2bWrite, Challenge255};
+use pasta_curves::vesta;
+use rand_core::UnwrapErr;
+use sha2::{Digest, Sha256};
+
+use super::Base;
+use super::field::Element;
+use crate::circuit::{
+    BuildError, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs, VerifyError, VerifyingKey,
+};
+use crate::job::VerifyingKeyDigest;
+
+/// The label of the only verifying key of a circuit of this family.
+pub(super) const LABEL: &str = "main";
+
+/// What the glue needs to know of a circuit.
+pub(super) trait Statement: Send + Sync + 'static {
+    /// The circuit has 2^`K` rows.
+    const K: u32;
+    /// Length of every proof.
+    const PROOF_BYTES: usize;
+    /// Number of rows of the only instance column.
+    const PUBLIC_INPUTS: usize;
+
+    /// The circuit itself. `Default` is the circuit without a witness.
+    type Synthesis: plonk::Circuit<Base> + Default;
+
+    /// Decodes and checks a witness; gives the circuit and its instance column.
+    fn open(witness: &[u8]) -> Result<(Self::Synthesis, Vec<Base>), InvalidWitness>;
+}
+
+/// The largest answer of a circuit: its proof and its public inputs.
+pub(super) const fn answer_bytes<S: Statement>() -> u32 {
+    (S::PROOF_BYTES + S::PUBLIC_INPUTS * Element::BYTES) as u32
+}
+
+/// The public inputs of a witness.
+pub(super) fn check<S: Statement>(witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
+    S::open(witness).map(|(_, instance)| encode(&instance))
+}
+
+/// Builds what [`crate::circuit::Circuit::build_verifying_key`] returns.
+pub(super) fn build_verifying_key<S: Statement>() -> Result<Box<dyn VerifyingKey>, BuildError> {
+    let params = Params::new(S::K);
+    let key = plonk::keygen_vk(&params, &S::Synthesis::default()).map_err(build_error)?;
+    Ok(Box::new(Verifier::<S> { digest: digest(&key), params, key, statement: PhantomData }))
+}
+
+/// Builds what [`crate::circuit::Circuit::build_proving_key`] returns.
+pub(super) fn build_proving_key<S: Statement>() -> Result<Box<dyn ProvingKey>, BuildError> {
+    let params = Params::new(S::K);
+    let empty = S::Synthesis::default();
+    let verifying_key = plonk::keygen_vk(&params, &empty).map_err(build_error)?;
+    let digest = digest(&verifying_key);
+    let key = plonk::keygen_pk(&params, verifying_key, &empty).map_err(build_error)?;
+    Ok(Box::new(Prover::<S> { digest, params, key, statement: PhantomData }))
+}
+
+/// No witness is near when keys are built, so the cause may be told.
+fn build_error(error: plonk::Error) -> BuildError {
+    BuildError(error.to_string())
+}
+
+/// SHA-256 over halo2's pinned form of the key: domain, constraint system, fixed columns, permutation.
+fn digest(key: &plonk::VerifyingKey<vesta::Affine>) -> VerifyingKeyDigest {
+    VerifyingKeyDigest(Sha256::digest(format!("{:#?}", key.pinned())).into())
+}
+
+struct Verifier<S> {
+    digest: VerifyingKeyDigest,
+    params: Params<vesta::Affine>,
+    key: plonk::VerifyingKey<vesta::Affine>,
+    statement: PhantomData<S>,
+}
+
+impl<S: Statement> VerifyingKey for Verifier<S> {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        vec![(LABEL, self.digest)]
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
+        verify::<S>(&self.params, &self.key, self.digest, proof)
+    }
+}
+
+struct Prover<S> {
+    digest: VerifyingKeyDigest,
+    params: Params<vesta::Affine>,
+    key: plonk::ProvingKey<vesta::Affine>,
+    statement: PhantomData<S>,
+}
+
+impl<S: Statement> ProvingKey for Prover<S> {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        vec![(LABEL, self.digest)]
+    }
+
+    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
+        let (circuit, instance) =
+            S::open(witness).map_err(|_| ProveError("the witness does not pass the check"))?;
+        let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::with_capacity(S::PROOF_BYTES));
+        plonk::create_proof(
+            &self.params,
+            &self.key,
+            &[circuit],
+            &[&[&instance]],
+            UnwrapErr(SysRng),
+            &mut transcript,
+        )
+        .map_err(|_| ProveError("the constraint system took no such assignment"))?;
+        Ok(Proof {
+            proof: transcript.finalize(),
+            public_inputs: encode(&instance),
+            output: None,
+            verifying_key: self.digest,
+        })
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
+        verify::<S>(&self.params, self.key.get_vk(), self.digest, proof)
+    }
+}
+
+fn verify<S: Statement>(
+    params: &Params<vesta::Affine>,
+    key: &plonk::VerifyingKey<vesta::Affine>,
+    digest: VerifyingKeyDigest,
+    proof: &Proof,
+) -> Result<(), VerifyError> {
+    if proof.verifying_key != digest {
+        return Err(VerifyError("the proof names another verifying key"));
+    }
+    if proof.output.is_some() {
+        return Err(VerifyError("this circuit returns no output document"));
+    }
+    if proof.proof.len() != S::PROOF_BYTES {
+        return Err(VerifyError("the proof has the wrong length"));
+    }
+    let instance = decode(&proof.public_inputs, S::PUBLIC_INPUTS)?;
+    let mut transcript = Blake2bRead::<_, _, Challenge255<_>>::init(&proof.proof[..]);
+    plonk::verify_proof(params, key, SingleVerifier::new(params), &[&[&instance]], &mut transcript)
+        .map_err(|_| VerifyError("the proof does not hold for these public inputs"))
+}
+
+fn encode(instance: &[Base]) -> PublicInputs {
+    PublicInputs(instance.iter().flat_map(|row| Element(*row).to_bytes()).collect())
+}
+
+/// The rows of public inputs: exactly `rows`, each in its only encoding.
+pub(super) fn decode(public_inputs: &PublicInputs, rows: usize) -> Result<Vec<Base>, VerifyError> {
+    let (encoded, rest) = public_inputs.0.as_chunks::<{ Element::BYTES }>();
+    if encoded.len() != rows || !rest.is_empty() {
+        return Err(VerifyError("the public inputs have the wrong length"));
+    }
+    encoded
+        .iter()
+        .map(|row| Element::from_bytes(row).map(|element| element.0))
+        .collect::<Result<_, _>>()
+        .map_err(|_| VerifyError("a public input is not a canonical field element"))
+}

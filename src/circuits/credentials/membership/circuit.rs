@@ -1,0 +1,169 @@
+//! The constraints of `membership-v1`.
+//!
+//! ```text
+//! instance           0: root      1: nullifier      2: external nullifier      3: signal hash
+//!
+//! identity           Poseidon(tag, secret, 0)                         = node of level 0
+//!
+//! level l, for l from 0 to 31
+//!   region "swap l"            a           b           c
+//!                    0         node        sibling     turn
+//!                    1         left        right
+//!                    turn is 0 or 1
+//!                    left = node + turn·(sibling - node)
+//!                    left + right = node + sibling
+//!   Poseidon(left, right)                                             = node of level l + 1
+//!
+//! node of level 32                                                    = instance 0
+//! nullifier          Poseidon(tag, secret, external nullifier)        = instance 1
+//! external nullifier                                                  = instance 2
+//! signal hash                                                         = instance 3
+//! ```
+//!
+//! The gate of a swap uses the columns of the hash, in the two rows that the hash's own gates look at:
+//! it costs no column and no opening.
+
+use halo2_proofs::circuit::{AssignedCell, Layouter, SimpleFloorPlanner, Value};
+use halo2_proofs::plonk::{
+    Circuit, Column, ConstraintSystem, Constraints, Error, Expression, Instance, Selector,
+};
+use halo2_proofs::poly::Rotation;
+
+use super::super::Base;
+use super::super::poseidon::Poseidon;
+use super::{DEPTH, IDENTITY, NULLIFIER, Opening, Step};
+
+pub(super) const ROOT_ROW: usize = 0;
+pub(super) const NULLIFIER_ROW: usize = 1;
+pub(super) const EXTERNAL_NULLIFIER_ROW: usize = 2;
+pub(super) const SIGNAL_HASH_ROW: usize = 3;
+
+/// "A member of the group says this on that occasion."
+#[derive(Default)]
+pub(in crate::circuits::credentials) struct Member(pub(super) Option<Opening>);
+
+/// The columns and gates of [`Member`].
+#[derive(Clone, Debug)]
+pub(in crate::circuits::credentials) struct Config {
+    poseidon: Poseidon,
+    instance: Column<Instance>,
+    swap: Selector,
+}
+
+impl Circuit<Base> for Member {
+    type Config = Config;
+    type FloorPlanner = SimpleFloorPlanner;
+
+    fn without_witnesses(&self) -> Self {
+        Self::default()
+    }
+
+    fn configure(meta: &mut ConstraintSystem<Base>) -> Config {
+        let config = Config {
+            poseidon: Poseidon::configure(meta),
+            instance: meta.instance_column(),
+            swap: meta.selector(),
+        };
+        meta.enable_equality(config.instance);
+        config.create_swap_gate(meta);
+        config
+    }
+
+    fn synthesize(&self, config: Config, mut layouter: impl Layouter<Base>) -> Result<(), Error> {
+        let secret = config.assign(&mut layouter, "secret", self.value_of(|o| o.secret))?;
+        let mut node = config.identity(layouter.namespace(|| "identity"), secret.clone())?;
+        for level in 0..DEPTH {
+            let step = self.0.as_ref().map_or(Value::unknown(), |o| Value::known(o.steps[level]));
+            node = config.parent(&mut layouter, level, &node, step)?;
+        }
+        layouter.constrain_instance(node.cell(), config.instance, ROOT_ROW)?;
+
+        let external_nullifier =
+            config.assign(&mut layouter, "external nullifier", self.value_of(|o| o.external_nullifier))?;
+        layouter.constrain_instance(external_nullifier.cell(), config.instance, EXTERNAL_NULLIFIER_ROW)?;
+        let nullifier = config.poseidon.tagged(
+            layouter.namespace(|| "nullifier"),
+            NULLIFIER,
+            [secret, external_nullifier],
+        )?;
+        layouter.constrain_instance(nullifier.cell(), config.instance, NULLIFIER_ROW)?;
+
+        let signal_hash = config.assign(&mut layouter, "signal hash", self.value_of(|o| o.signal_hash))?;
+        layouter.constrain_instance(signal_hash.cell(), config.instance, SIGNAL_HASH_ROW)
+    }
+}
+
+impl Member {
+    fn value_of(&self, read: impl Fn(&Opening) -> Base) -> Value<Base> {
+        self.0.as_ref().map_or(Value::unknown(), |opening| Value::known(read(opening)))
+    }
+}
+
+impl Config {
+    fn create_swap_gate(&self, meta: &mut ConstraintSystem<Base>) {
+        meta.create_gate("swap", |meta| {
+            let [a, b, c] = self.poseidon.state();
+            let node = meta.query_advice(a, Rotation::cur());
+            let sibling = meta.query_advice(b, Rotation::cur());
+            let turn = meta.query_advice(c, Rotation::cur());
+            let left = meta.query_advice(a, Rotation::next());
+            let right = meta.query_advice(b, Rotation::next());
+
+            let one = Expression::Constant(Base::one());
+            let moved = node.clone() + turn.clone() * (sibling.clone() - node.clone());
+            Constraints::with_selector(
+                meta.query_selector(self.swap),
+                [
+                    ("turn is 0 or 1", turn.clone() * (one - turn)),
+                    ("left is the node, or the sibling after a turn", left.clone() - moved),
+                    ("right is the other one", left + right - node - sibling),
+                ],
+            )
+        });
+    }
+
+    /// A cell of its own for one value of the witness.
+    fn assign(
+        &self,
+        layouter: &mut impl Layouter<Base>,
+        name: &'static str,
+        value: Value<Base>,
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        let [a, ..] = self.poseidon.state();
+        layouter.assign_region(|| name, |mut region| region.assign_advice(|| name, a, 0, || value))
+    }
+
+    fn identity(
+        &self,
+        mut layouter: impl Layouter<Base>,
+        secret: AssignedCell<Base, Base>,
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        let zero = self.poseidon.constant(&mut layouter, "zero", Base::zero())?;
+        self.poseidon.tagged(layouter, IDENTITY, [secret, zero])
+    }
+
+    /// The node above `node`.
+    fn parent(
+        &self,
+        layouter: &mut impl Layouter<Base>,
+        level: usize,
+        node: &AssignedCell<Base, Base>,
+        step: Value<Step>,
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        let [a, b, c] = self.poseidon.state();
+        let children = node.value().zip(step).map(|(node, step)| step.order(*node));
+        let (left, right) = layouter.assign_region(
+            || format!("swap {level}"),
+            |mut region| {
+                self.swap.enable(&mut region, 0)?;
+                node.copy_advice(|| "node", &mut region, a, 0)?;
+                region.assign_advice(|| "sibling", b, 0, || step.map(|step| step.sibling))?;
+                region.assign_advice(|| "turn", c, 0, || step.map(|step| step.turn))?;
+                let left = region.assign_advice(|| "left", a, 1, || children.map(|(left, _)| left))?;
+                let right = region.assign_advice(|| "right", b, 1, || children.map(|(_, right)| right))?;
+                Ok((left, right))
+            },
+        )?;
+        self.poseidon.node(layouter.namespace(|| format!("level {level}")), [left, right])
+    }
+}

@@ -1,0 +1,103 @@
+//! The one hash function of the family, outside and inside a circuit.
+//!
+//! The same two functions on both sides: [`node`] and [`tagged`]. See [the family](super) for why
+//! their results can never be taken for one another.
+
+use halo2_gadgets::poseidon::primitives::{ConstantLength, Hash, P128Pow5T3};
+use halo2_gadgets::poseidon::{Hash as HashGadget, Pow5Chip, Pow5Config};
+use halo2_proofs::circuit::{AssignedCell, Layouter};
+use halo2_proofs::plonk::{Advice, Column, ConstraintSystem, Error};
+
+use super::Base;
+
+/// A tag, from the name of what is hashed: its ASCII bytes as a little-endian number.
+pub(super) const fn tag(name: &str) -> Base {
+    let name = name.as_bytes();
+    assert!(name.len() < 32, "a name of 31 bytes or less is below the modulus");
+    let mut words = [0; 4];
+    let mut at = 0;
+    while at < name.len() {
+        words[at / 8] |= (name[at] as u64) << (8 * (at % 8));
+        at += 1;
+    }
+    Base::from_raw(words)
+}
+
+/// The hash of two children.
+pub(super) fn node(left: Base, right: Base) -> Base {
+    Hash::<_, P128Pow5T3, ConstantLength<2>, 3, 2>::init().hash([left, right])
+}
+
+/// The hash of everything that is not a node.
+pub(super) fn tagged(tag: Base, first: Base, second: Base) -> Base {
+    Hash::<_, P128Pow5T3, ConstantLength<3>, 3, 2>::init().hash([tag, first, second])
+}
+
+/// The hash inside a circuit: three advice columns for the state, one for the partial rounds.
+#[derive(Clone, Debug)]
+pub(super) struct Poseidon {
+    state: [Column<Advice>; 3],
+    chip: Pow5Config<Base, 3, 2>,
+}
+
+impl Poseidon {
+    /// Adds the columns and gates. The state columns take part in copies.
+    pub(super) fn configure(meta: &mut ConstraintSystem<Base>) -> Self {
+        let state = [(); 3].map(|()| meta.advice_column());
+        let partial_sbox = meta.advice_column();
+        let rc_a = [(); 3].map(|()| meta.fixed_column());
+        let rc_b = [(); 3].map(|()| meta.fixed_column());
+        let constants = meta.fixed_column();
+        meta.enable_constant(constants);
+        let chip = Pow5Chip::configure::<P128Pow5T3>(meta, state, partial_sbox, rc_a, rc_b);
+        Poseidon { state, chip }
+    }
+
+    /// The state columns, free for other regions to use.
+    pub(super) fn state(&self) -> [Column<Advice>; 3] {
+        self.state
+    }
+
+    /// See [`node`].
+    pub(super) fn node(
+        &self,
+        layouter: impl Layouter<Base>,
+        children: [AssignedCell<Base, Base>; 2],
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        self.hash(layouter, children)
+    }
+
+    /// See [`tagged`]. The tag is a constant of the circuit.
+    pub(super) fn tagged(
+        &self,
+        mut layouter: impl Layouter<Base>,
+        tag: Base,
+        [first, second]: [AssignedCell<Base, Base>; 2],
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        let tag = self.constant(&mut layouter, "tag", tag)?;
+        self.hash(layouter, [tag, first, second])
+    }
+
+    /// A cell that holds a constant of the circuit.
+    pub(super) fn constant(
+        &self,
+        layouter: &mut impl Layouter<Base>,
+        name: &'static str,
+        value: Base,
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        layouter.assign_region(
+            || name,
+            |mut region| region.assign_advice_from_constant(|| name, self.state[0], 0, value),
+        )
+    }
+
+    fn hash<const L: usize>(
+        &self,
+        mut layouter: impl Layouter<Base>,
+        message: [AssignedCell<Base, Base>; L],
+    ) -> Result<AssignedCell<Base, Base>, Error> {
+        let chip = Pow5Chip::construct(self.chip.clone());
+        HashGadget::<_, _, P128Pow5T3, ConstantLength<L>, 3, 2>::init(chip, layouter.namespace(|| "init"))?
+            .hash(layouter.namespace(|| "hash"), message)
+    }
+}

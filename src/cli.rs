@@ -1,0 +1,323 @@
+//! The command line. Each subcommand has a file; this one has the arguments they share, the exit codes,
+//! and how an error is shown.
+
+mod bundle;
+mod collect;
+mod files;
+mod keys;
+mod look;
+mod progress;
+mod submit;
+
+#[cfg(feature = "service")]
+mod bench;
+#[cfg(feature = "service")]
+mod demo;
+#[cfg(feature = "service")]
+mod dev;
+#[cfg(feature = "service")]
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::bundle::Identity;
+use crate::circuit::Circuits;
+use crate::client::{AnswerError, Client, ClientError, State};
+use crate::config::ClientConfig;
+use crate::job::Tenant;
+use crate::telemetry;
+use crate::wire::{Code, Outcome};
+
+/// How a run ended, for scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Proved, verified, or otherwise done.
+    Done = 0,
+    /// Something failed here: a file, a proof that does not verify.
+    Failed = 1,
+    /// The arguments are wrong.
+    Usage = 2,
+    /// Final: the same witness would be refused again.
+    Refused = 3,
+    /// The service failed; the same witness may succeed as a new job.
+    Retryable = 4,
+    /// The broker or the service cannot be reached.
+    Unreachable = 5,
+    /// There is no answer yet.
+    NotYet = 6,
+}
+
+impl From<Code> for Exit {
+    fn from(code: Code) -> Self {
+        match (code.outcome(), code.retryable()) {
+            (Outcome::Proved, _) => Exit::Done,
+            (_, true) => Exit::Retryable,
+            (_, false) => Exit::Refused,
+        }
+    }
+}
+
+/// Why a command failed: its exit code and what the user reads.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Failure {
+    fn new(exit: Exit, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Failure { exit, cause: cause.into() }
+    }
+
+    /// The error and its causes, one after the other.
+    fn text(&self) -> String {
+        let mut text = self.cause.to_string();
+        let mut source = self.cause.source();
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match error {
+            ClientError::Connect(_) | ClientError::NoBundle | ClientError::Read(_) => Exit::Unreachable,
+            ClientError::Witness(_) | ClientError::TooLarge { .. } | ClientError::UnknownCircuit(_) => {
+                Exit::Refused
+            }
+            ClientError::QueueFull(_) => Exit::Retryable,
+            ClientError::Submit(_) => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+impl From<AnswerError> for Failure {
+    fn from(error: AnswerError) -> Self {
+        let exit = match error {
+            AnswerError::NoProof { code, .. } => Exit::from(code),
+            AnswerError::NotInThisBuild(_) => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+macro_rules! fails_here {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Failure::new(Exit::Failed, error)
+            }
+        })*
+    };
+}
+fails_here!(
+    std::io::Error,
+    files::FileError,
+    crate::client::TicketError,
+    crate::config::ConfigError,
+    crate::bundle::BundleError
+);
+
+type Outcome_ = Result<Exit, Failure>;
+
+/// Private proving over NATS: seal a witness, get its proof.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: Connection,
+    /// Say more on standard error (-v, -vv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+const AFTER_HELP: &str = "\
+Try it: `sealprove dev` in one shell keeps a whole private environment running. In another:
+  sealprove circuits                                   what is proved there
+  sealprove submit threshold-v1 witness.json --wait    seal, submit, wait, open, verify
+
+Exit codes: 0 done, 1 failed here, 2 usage, 3 refused, 4 failed but worth a new try,
+5 unreachable, 6 no answer yet.";
+
+/// How the deployment is reached; all of it can stand in a file.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Connection")]
+struct Connection {
+    /// A client configuration [default: a running `sealprove dev`, else ~/.config/sealprove/client.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "SEALPROVE_CLIENT")]
+    client: Option<PathBuf>,
+    /// The broker's address, such as nats://host:4222
+    #[arg(long, global = true, value_name = "URL", env = "SEALPROVE_NATS_URL")]
+    nats: Option<String>,
+    /// A credentials file for the broker
+    #[arg(long, global = true, value_name = "FILE", env = "SEALPROVE_CREDENTIALS")]
+    credentials: Option<PathBuf>,
+    /// Who you are to the broker
+    #[arg(long, global = true, env = "SEALPROVE_TENANT")]
+    tenant: Option<Tenant>,
+    /// The identity that signs the deployment's bundles, pinned: ed25519:…
+    #[arg(long, global = true, env = "SEALPROVE_IDENTITY")]
+    identity: Option<Identity>,
+}
+
+impl Connection {
+    fn config(&self) -> Result<ClientConfig, Failure> {
+        let mut config = match self.file() {
+            Some(path) => ClientConfig::read(&path)?,
+            None => ClientConfig::default(),
+        };
+        if let Some(url) = &self.nats {
+            config.nats.url.clone_from(url);
+        }
+        if let Some(credentials) = &self.credentials {
+            config.nats.credentials = Some(credentials.clone());
+        }
+        if let Some(tenant) = &self.tenant {
+            config.tenant = tenant.clone();
+        }
+        config.identity = self.identity.or(config.identity);
+        Ok(config)
+    }
+
+    /// The file that was named, else that of a running development environment, else the user's own.
+    fn file(&self) -> Option<PathBuf> {
+        let existing = |path: Option<PathBuf>| path.filter(|path| path.is_file());
+        self.client.clone().or_else(|| existing(dev_client_file())).or_else(|| existing(user_client_file()))
+    }
+
+    async fn connect(&self, circuits: &Circuits) -> Result<Client, Failure> {
+        Ok(Client::connect(self.config()?, circuits.clone()).await?)
+    }
+}
+
+/// Where `sealprove dev` leaves its client configuration while it runs.
+fn dev_client_file() -> Option<PathBuf> {
+    Some(State::default_folder()?.join("dev-client.toml"))
+}
+
+fn user_client_file() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
+    Some(folder.join("sealprove").join("client.toml"))
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Seal a witness and submit it; with --wait or --out, wait for the verified proof
+    Submit(submit::Args),
+    /// Collect, open and verify the answer to a job that was submitted before
+    Answer(collect::Args),
+    /// Check a witness here, without proving
+    Check(look::CheckArgs),
+    /// Say what is being done about a job
+    Status(look::StatusArgs),
+    /// Verify the proof in an answer
+    Verify(look::VerifyArgs),
+    /// List what the deployment proves
+    Circuits(look::CircuitsArgs),
+    /// Make and list recipient keys
+    Keys(keys::Args),
+    /// Make, sign, show and trust bundles
+    Bundle(bundle::Args),
+    /// Make or check the streams that a deployment needs
+    #[cfg(feature = "service")]
+    Streams(serve::StreamsArgs),
+    /// Run the service
+    #[cfg(feature = "service")]
+    Serve(serve::ServeArgs),
+    /// Keep a whole private environment running: broker, keys, service
+    #[cfg(feature = "service")]
+    Dev(dev::Args),
+    /// Show the path of two jobs, hop by hop
+    #[cfg(feature = "service")]
+    Demo(demo::Args),
+    /// Measure what the whole path adds to a bare proof
+    #[cfg(feature = "service")]
+    Bench(bench::Args),
+    /// Print a shell's completions
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The key side of a service; started by it
+    #[cfg(feature = "service")]
+    #[command(hide = true)]
+    Chamber(serve::ChamberArgs),
+}
+
+/// Runs the program with these circuits. What a program of your own calls, with circuits of its own.
+pub fn main(circuits: Circuits) -> ExitCode {
+    let cli = Cli::parse();
+    #[cfg(feature = "service")]
+    if let Command::Chamber(args) = &cli.command {
+        // Before anything starts a thread, and without a word on any stream but the standard error.
+        return report(serve::chamber(args, &circuits));
+    }
+    telemetry::init(cli.verbose, matches_serve(&cli.command));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(error.into())),
+    };
+    let exit = report(runtime.block_on(run(cli, &circuits)));
+    runtime.shutdown_background();
+    exit
+}
+
+fn matches_serve(command: &Command) -> bool {
+    #[cfg(feature = "service")]
+    if let Command::Serve(_) = command {
+        return true;
+    }
+    let _ = command;
+    false
+}
+
+async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
+    let connection = &cli.connection;
+    match cli.command {
+        Command::Submit(args) => submit::run(&args, connection, circuits).await,
+        Command::Answer(args) => collect::run(&args, connection, circuits).await,
+        Command::Check(args) => look::check(&args, circuits),
+        Command::Status(args) => look::status(&args, connection, circuits).await,
+        Command::Verify(args) => look::verify(&args, circuits),
+        Command::Circuits(args) => look::circuits(&args, connection, circuits).await,
+        Command::Keys(args) => keys::run(&args),
+        Command::Bundle(args) => bundle::run(&args, connection, circuits).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sealprove", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        #[cfg(feature = "service")]
+        Command::Streams(args) => serve::streams(&args).await,
+        #[cfg(feature = "service")]
+        Command::Serve(args) => serve::serve(&args, circuits).await,
+        #[cfg(feature = "service")]
+        Command::Dev(args) => dev::run(&args, circuits).await,
+        #[cfg(feature = "service")]
+        Command::Demo(args) => demo::run(&args, circuits).await,
+        #[cfg(feature = "service")]
+        Command::Bench(args) => bench::run(&args, circuits).await,
+        #[cfg(feature = "service")]
+        Command::Chamber(_) => unreachable!("a chamber is run before the runtime is built"),
+    }
+}
+
+fn report(outcome: Outcome_) -> ExitCode {
+    let exit = outcome.unwrap_or_else(|failure| {
+        eprintln!("error: {}", failure.text());
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,154 @@
+//! `sealprove bench`: what the whole path adds to a bare proof. Both are measured in one run, in turn, so
+//! that a noisy machine is noisy for both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::dev::{Environment, Options};
+use super::progress::Progress;
+use super::{Exit, Failure, Outcome_};
+use crate::circuit::{Circuit, Circuits, ProvingKey};
+use crate::client::{Client, Collected, SubmitOptions, Verifier};
+use crate::job::CircuitId;
+use crate::wire::Answer;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Each job is proved twice, in turn: bare, in this process, with the same number of threads; and over the
+whole path: seal, publish, queue, fork, open, check, prove, verify, seal, store, wake, open. Client and
+service share this machine. The overhead is the difference of the medians.")]
+pub(super) struct Args {
+    /// What is proved: the circuit's own sample witness
+    circuit: CircuitId,
+    /// How many jobs
+    #[arg(long, default_value_t = 10)]
+    jobs: usize,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// One job's figures, in milliseconds.
+struct Sample {
+    bare: f64,
+    path: f64,
+    answer: Answer,
+}
+
+pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
+    let Some(circuit) = circuits.get(&args.circuit).cloned() else {
+        let message = format!(
+            "this build has no circuit {}; `sealprove circuits --local` lists those it has",
+            args.circuit
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    };
+    let only = circuits.clone().retain(|id| *id == args.circuit);
+    let mut progress = Progress::new("building keys, starting broker and service");
+    let threads = args.options.threads.unwrap_or(crate::config::Slots::default().threads);
+    let bare = Bare::build(circuit.clone(), threads)?;
+    let environment = Environment::start(&args.options, &only).await?;
+    let client = Client::connect(environment.client_config.clone(), only.clone()).await?;
+    let mut samples = Vec::new();
+    for job in 0..args.jobs {
+        progress.step(format!("job {} of {}", job + 1, args.jobs));
+        samples.push(sample(&bare, &client, &args.circuit, circuit.as_ref()).await?);
+    }
+    let mut verifier = Verifier::new(only);
+    for sample in &samples {
+        verifier.verify(&sample.answer)?;
+    }
+    progress.done();
+    environment.stop().await;
+    report(args, threads, &samples);
+    Ok(Exit::Done)
+}
+
+async fn sample(
+    bare: &Bare,
+    client: &Client,
+    id: &CircuitId,
+    circuit: &dyn Circuit,
+) -> Result<Sample, Failure> {
+    let witness = circuit.sample_witness();
+    let bare = bare.prove(&witness)?;
+    let started = Instant::now();
+    let ticket = client.submit(id, &witness, &SubmitOptions::default()).await?;
+    let collected = client.wait(&ticket, |_| {}).await?;
+    let path = millis(started.elapsed());
+    match collected {
+        Collected::Answer(answer) => Ok(Sample { bare, path, answer: *answer }),
+        other => Err(Failure::new(Exit::Failed, format!("no proof came back: {other:?}"))),
+    }
+}
+
+/// A prover without anything around it.
+struct Bare {
+    circuit: Arc<dyn Circuit>,
+    key: Box<dyn ProvingKey>,
+    pool: rayon::ThreadPool,
+}
+
+impl Bare {
+    fn build(circuit: Arc<dyn Circuit>, threads: u32) -> Result<Self, Failure> {
+        let failed = |error: rayon::ThreadPoolBuildError| Failure::new(Exit::Failed, error);
+        let threads = usize::try_from(threads).unwrap_or(1);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+        let key = pool.install(|| circuit.build_proving_key());
+        let key = key.map_err(|error| Failure::new(Exit::Failed, error))?;
+        Ok(Bare { circuit, key, pool })
+    }
+
+    /// Checks and proves as a job process does; milliseconds.
+    fn prove(&self, witness: &[u8]) -> Result<f64, Failure> {
+        let started = Instant::now();
+        let proved = self.pool.install(|| {
+            let prepared = self.circuit.prepare(witness).map_err(|error| error.to_string())?;
+            self.key.prove(&prepared).map_err(|error| error.to_string())
+        });
+        proved.map_err(|error| Failure::new(Exit::Failed, error))?;
+        Ok(millis(started.elapsed()))
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn report(args: &Args, threads: u32, samples: &[Sample]) {
+    let bare = median(samples.iter().map(|sample| sample.bare).collect());
+    let path = median(samples.iter().map(|sample| sample.path).collect());
+    let step = |get: fn(&Answer) -> Option<u64>| {
+        median(samples.iter().filter_map(|sample| get(&sample.answer)).map(|ms| ms as f64).collect())
+    };
+    let steps = [
+        ("opened", step(|answer| answer.timings_ms.opened)),
+        ("checked", step(|answer| answer.timings_ms.checked)),
+        ("proved", step(|answer| answer.timings_ms.proved)),
+        ("verified", step(|answer| answer.timings_ms.verified)),
+    ];
+    if args.json {
+        let mut figures = serde_json::json!({
+            "circuit": args.circuit, "jobs": samples.len(), "threads": threads,
+            "bare_ms": bare, "path_ms": path, "added_ms": path - bare, "ratio": path / bare,
+        });
+        for (name, value) in steps {
+            figures[format!("{name}_ms")] = value.into();
+        }
+        println!("{figures}");
+        return;
+    }
+    println!("{}, {} jobs, {threads} threads, medians", args.circuit, samples.len());
+    println!("  bare proof in process    {bare:>10.1} ms");
+    println!("  whole path               {path:>10.1} ms");
+    println!("  the path adds            {:>10.1} ms   ratio {:.3}", path - bare, path / bare);
+    let inside: Vec<String> = steps.iter().map(|(name, value)| format!("{name} {value:.0}")).collect();
+    println!("  in the job process: {} ms", inside.join(", "));
+}

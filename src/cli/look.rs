@@ -1,0 +1,132 @@
+//! Commands that look and change nothing: `check`, `status`, `verify`, `circuits`.
+
+use std::path::PathBuf;
+
+use super::{Connection, Exit, Failure, Outcome_, bundle, files};
+use crate::bundle::BundleCircuit;
+use crate::circuit::Circuits;
+use crate::client::{AnswerError, Ticket, Verifier};
+use crate::job::{CircuitId, JobId};
+use crate::wire::{Answer, State};
+
+#[derive(clap::Args)]
+pub(super) struct CheckArgs {
+    /// What it would prove
+    circuit: CircuitId,
+    /// The witness: a file, or - for standard input
+    witness: PathBuf,
+}
+
+pub(super) fn check(args: &CheckArgs, circuits: &Circuits) -> Outcome_ {
+    let Some(circuit) = circuits.get(&args.circuit) else {
+        return Err(AnswerError::NotInThisBuild(args.circuit.clone()).into());
+    };
+    let witness = files::read_witness(&args.witness)?;
+    let refused =
+        |error| Failure::new(Exit::Refused, format!("{} refuses the witness: {error}", args.circuit));
+    let prepared = zeroize::Zeroizing::new(circuit.prepare(&witness).map_err(refused)?);
+    let public_inputs = circuit.check(&prepared).map_err(refused)?;
+    eprintln!("valid for {}", args.circuit);
+    println!("{}", hex::encode(public_inputs.0));
+    Ok(Exit::Done)
+}
+
+#[derive(clap::Args)]
+pub(super) struct StatusArgs {
+    /// A job id, or the ticket that `submit` wrote
+    job: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn status(args: &StatusArgs, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+    let job: JobId = match args.job.parse() {
+        Ok(job) => job,
+        Err(_) => Ticket::read(&PathBuf::from(&args.job))?.job().clone(),
+    };
+    let client = connection.connect(circuits).await?;
+    if let Some(code) = client.code(&job).await? {
+        say(args.json, &job, "answered", &[("code", code.as_str().to_owned())]);
+        return Ok(Exit::Done);
+    }
+    match client.status(&job).await? {
+        None => say(args.json, &job, "queued or unknown", &[]),
+        Some(status) => {
+            let state = match status.state {
+                State::Proving => "proving",
+                State::Retrying => "retrying",
+            };
+            let expected = status.expected_ms.map(|expected| ("expected_ms", expected.to_string()));
+            let mut facts =
+                vec![("attempt", status.attempt.to_string()), ("since", status.since.to_string())];
+            facts.extend(expected);
+            say(args.json, &job, state, &facts);
+        }
+    }
+    Ok(Exit::NotYet)
+}
+
+fn say(json: bool, job: &JobId, state: &str, facts: &[(&str, String)]) {
+    if json {
+        let mut object = serde_json::json!({ "job": job, "state": state });
+        for (name, value) in facts {
+            object[*name] = value.parse::<u64>().map_or_else(|_| value.clone().into(), Into::into);
+        }
+        println!("{object}");
+    } else {
+        let facts: String = facts.iter().map(|(name, value)| format!("  {name} {value}")).collect();
+        println!("{job}  {state}{facts}");
+    }
+}
+
+#[derive(clap::Args)]
+pub(super) struct VerifyArgs {
+    /// An answer as JSON, as `submit --wait --json` prints it; - for standard input
+    answer: PathBuf,
+}
+
+pub(super) fn verify(args: &VerifyArgs, circuits: &Circuits) -> Outcome_ {
+    let bytes = files::read("read the answer", &args.answer)?;
+    let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::new(Exit::Usage, format!("{} is not an answer: {error}", args.answer.display()))
+    })?;
+    let proof = Verifier::new(circuits.clone()).verify(&answer)?;
+    println!("{} verifies under {}", answer.circuit, proof.verifying_key);
+    println!("public inputs: {}", hex::encode(proof.public_inputs.0));
+    Ok(Exit::Done)
+}
+
+#[derive(clap::Args)]
+pub(super) struct CircuitsArgs {
+    /// What this build has, without asking the deployment
+    #[arg(long)]
+    local: bool,
+    /// As JSON, with the schemas
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn circuits(args: &CircuitsArgs, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+    let listed = if args.local {
+        bundle::circuits_of(circuits)
+    } else {
+        connection.connect(circuits).await?.bundle().await?.circuits
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&listed).map_err(std::io::Error::from)?);
+    } else {
+        listed.iter().for_each(|listed| print(listed, circuits));
+    }
+    Ok(Exit::Done)
+}
+
+fn print(listed: &BundleCircuit, circuits: &Circuits) {
+    let summary =
+        circuits.get(&listed.id).map_or("not in this build: it can be submitted, not verified", |circuit| {
+            circuit.descriptor().summary
+        });
+    println!("{}  {}", listed.id, summary);
+    println!("  witness {}, at most {} bytes", listed.media_type, listed.witness_bytes_max);
+    println!("  verifying key {}", listed.verifying_key);
+}

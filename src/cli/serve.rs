@@ -1,0 +1,163 @@
+//! `sealprove serve`, the chamber that it starts, and `sealprove streams`.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, Outcome_};
+use crate::bundle::Bundle;
+use crate::chamber;
+use crate::circuit::Circuits;
+use crate::client::ClientError;
+use crate::config::ServiceConfig;
+use crate::job::{CircuitId, Deployment};
+use crate::service::{self, ChamberCommand, ServiceError, streams};
+
+#[derive(clap::Args)]
+pub(super) struct ServeArgs {
+    /// The configuration; docs/sealprove.toml explains every key
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(super) struct StreamsArgs {
+    /// Make what is missing and mend what differs, or only say what does
+    action: StreamsAction,
+    /// The service's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum StreamsAction {
+    Apply,
+    Check,
+}
+
+#[derive(clap::Args)]
+pub(super) struct ChamberArgs {
+    #[arg(long)]
+    listen: PathBuf,
+    #[arg(long)]
+    keys: PathBuf,
+    #[arg(long)]
+    deployment: Deployment,
+    #[arg(long)]
+    jobs_max: usize,
+    #[arg(long = "circuit")]
+    circuits: Vec<CircuitId>,
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+impl From<chamber::ChamberError> for Failure {
+    fn from(error: chamber::ChamberError) -> Self {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+/// Connections that wait for their order, beyond one for each slot.
+const CONNECTIONS_SPARE: usize = 8;
+
+pub(super) async fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
+    let config = ServiceConfig::read(&args.config)?;
+    let program = std::env::current_exe()?;
+    let keys = config.keys.clone();
+    let jobs_max = config.service.slots + CONNECTIONS_SPARE;
+    let limits = time_limits(&config, circuits)?;
+    let known: Vec<CircuitId> = limits.keys().cloned().collect();
+    let command = |bundle: &Bundle| ChamberCommand {
+        program,
+        deployment: bundle.deployment.clone(),
+        keys,
+        circuits: bundle
+            .circuits
+            .iter()
+            .map(|circuit| circuit.id.clone())
+            .filter(|id| known.contains(id))
+            .collect(),
+        jobs_max,
+    };
+    service::run(config, limits, command, shutdown()?).await?;
+    Ok(Exit::Done)
+}
+
+/// The limit of each circuit that is served: the operator's, else the circuit's own.
+fn time_limits(config: &ServiceConfig, circuits: &Circuits) -> Result<HashMap<CircuitId, Duration>, Failure> {
+    if let Some(unknown) = config.circuits.keys().find(|id| circuits.get(id).is_none()) {
+        let message =
+            format!("the configuration names the circuit {unknown}, which this build does not have");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let served =
+        circuits.iter().filter(|(id, _)| config.circuits.is_empty() || config.circuits.contains_key(id));
+    let limit = |(id, circuit): (&CircuitId, &std::sync::Arc<dyn crate::circuit::Circuit>)| {
+        let own = config.circuits.get(id).and_then(|limits| limits.time_limit);
+        (id.clone(), own.unwrap_or_else(|| circuit.descriptor().time_limit))
+    };
+    Ok(served.map(limit).collect())
+}
+
+/// The first SIGTERM or SIGINT.
+fn shutdown() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// The key side. The service is at the other end of standard input.
+pub(super) fn chamber(args: &ChamberArgs, circuits: &Circuits) -> Outcome_ {
+    let control: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let config = chamber::Config {
+        deployment: args.deployment.clone(),
+        keys: args.keys.clone(),
+        listen: args.listen.clone(),
+        jobs_max: args.jobs_max,
+    };
+    let circuits = circuits.clone().retain(|id| args.circuits.contains(id));
+    chamber::run(&config, &circuits, control)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn streams(args: &StreamsArgs) -> Outcome_ {
+    let config = ServiceConfig::read(&args.config)?;
+    let client = config.nats.connect("sealprove streams").await.map_err(ClientError::from)?;
+    let context = jetstream::new(client);
+    match args.action {
+        StreamsAction::Apply => {
+            let mended = streams::apply(&context, &config).await.map_err(unreachable)?;
+            mended.iter().for_each(|difference| println!("mended: {difference}"));
+            let left = streams::check(&context, &config).await.map_err(unreachable)?;
+            Ok(say(&left))
+        }
+        StreamsAction::Check => Ok(say(&streams::check(&context, &config).await.map_err(unreachable)?)),
+    }
+}
+
+fn unreachable(error: streams::StreamsError) -> Failure {
+    Failure::new(Exit::Unreachable, error)
+}
+
+fn say(differences: &[streams::Difference]) -> Exit {
+    differences.iter().for_each(|difference| println!("{difference}"));
+    if differences.is_empty() {
+        println!("streams and consumers are as they must be");
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
+}

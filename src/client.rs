@@ -1,0 +1,438 @@
+//! The client: fetches and checks the bundle, seals, submits, waits, opens, verifies.
+//!
+//! A witness leaves this module only under a seal. What comes back is an answer only if it is from the
+//! process that opened the job; everything else is a hint.
+
+mod state;
+mod ticket;
+mod verify;
+
+use std::time::Duration;
+
+use async_nats::jetstream;
+use futures_util::StreamExt;
+
+use crate::broker::{
+    ConnectError, PublishError, ReadError, STATUS_STREAM, answers_stream, direct_get, header_map, jittered,
+    publish,
+};
+use crate::bundle::{Bundle, BundleCircuit, BundleError, SignedBundle};
+use crate::circuit::{Circuits, InvalidWitness};
+use crate::clock::unix_now;
+use crate::config::ClientConfig;
+use crate::envelope::{AnswerBinding, SealError, seal};
+use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
+use crate::wire::{
+    Answer, AnswerHeader, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX, Status, VerifyingKeyPin,
+};
+
+pub use state::{State, StateError};
+pub use ticket::{Ticket, TicketError};
+pub use verify::{AnswerError, Verifier};
+
+/// How long the bundle is waited for before the one that was kept is used.
+const BUNDLE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first and the longest pause between two looks for an answer.
+const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
+/// The first and the longest pause before a job is submitted again.
+const RESUBMIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
+
+/// Why something could not be done. Each names its step; causes are in `source`.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// No identity is pinned.
+    #[error(
+        "no identity is pinned: put the operator's `identity = \"ed25519:…\"` into the client configuration, \
+         or trust the deployment on first use with `sealprove bundle trust`"
+    )]
+    NoIdentity,
+    /// The bundle is not accepted.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Nobody serves a bundle, and none was kept.
+    #[error("no service answers with its bundle, and none was kept from before; is a service running?")]
+    NoBundle,
+    /// The bundle does not list the circuit.
+    #[error("the deployment does not prove {0}; `sealprove circuits` lists what it proves")]
+    UnknownCircuit(CircuitId),
+    /// The bundle has no key to seal to.
+    #[error(
+        "the bundle has no key for a job that expires then; choose a nearer deadline, or ask the operator for a new bundle"
+    )]
+    NoKey,
+    /// The circuit refuses the witness.
+    #[error("check the witness: {0}")]
+    Witness(#[from] InvalidWitness),
+    /// The witness is larger than the bundle allows.
+    #[error("the witness has {found} bytes, the deployment takes {most}")]
+    TooLarge {
+        /// Its size.
+        found: usize,
+        /// The limit.
+        most: u32,
+    },
+    /// It cannot be sealed.
+    #[error("seal the witness: the bundle's key is not one")]
+    Seal(#[from] SealError),
+    /// The deadline is out of bounds.
+    #[error("a job lives at least a second and at most 24 hours")]
+    Lifetime,
+    /// The queue is full, and stayed so.
+    #[error("the queue is full and nothing was accepted: {0}; try again later")]
+    QueueFull(String),
+    /// The broker refuses the job.
+    #[error("submit the job: {0}")]
+    Submit(#[source] PublishError),
+    /// The broker cannot be read.
+    #[error("ask the broker")]
+    Read(#[from] ReadError),
+    /// What was kept cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// How a job is submitted.
+#[derive(Debug, Clone)]
+pub struct SubmitOptions {
+    /// Which queue it waits in.
+    pub lane: Lane,
+    /// How the answer comes.
+    pub answer: AnswerMode,
+    /// How long the job may take from now on, at most 24 hours.
+    pub lifetime: Duration,
+    /// How long a full queue is waited for.
+    pub patience: Duration,
+}
+
+impl Default for SubmitOptions {
+    fn default() -> Self {
+        SubmitOptions {
+            lane: Lane::Standard,
+            answer: AnswerMode::Sealed,
+            lifetime: Duration::from_secs(60 * 60),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What is known of a job.
+#[derive(Debug)]
+pub enum Collected {
+    /// No answer yet. A replica that lags says this too.
+    NotYet,
+    /// The answer, from the process that opened the job.
+    Answer(Box<Answer>),
+    /// Something on the answer's subject that cannot be shown to be the answer: a hint.
+    Unauthenticated(Code),
+    /// No answer ten minutes after the deadline: a defect of the service.
+    Lost,
+    /// The time for which answers are kept is over.
+    Gone,
+}
+
+/// A connection to a deployment.
+pub struct Client {
+    nats: async_nats::Client,
+    context: jetstream::Context,
+    config: ClientConfig,
+    circuits: Circuits,
+    state: State,
+}
+
+impl Client {
+    /// Connects. `circuits` are those whose witnesses this program can check and whose proofs it can verify.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached.
+    pub async fn connect(config: ClientConfig, circuits: Circuits) -> Result<Self, ClientError> {
+        let nats = config.nats.connect("sealprove client").await?;
+        let context = jetstream::new(nats.clone());
+        let state = State::of(&config);
+        Ok(Client { nats, context, config, circuits, state })
+    }
+
+    /// Whose jobs this client submits.
+    pub fn tenant(&self) -> &Tenant {
+        &self.config.tenant
+    }
+
+    /// The signed bundle as a service serves it, unchecked.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub async fn fetch_bundle(&self) -> Result<SignedBundle, ClientError> {
+        let request = self.nats.request(self.config.prefix.bundle(), "".into());
+        match tokio::time::timeout(BUNDLE_TIMEOUT, request).await {
+            Ok(Ok(reply)) => Ok(SignedBundle::from_json(&reply.payload)?),
+            _ => Err(ClientError::NoBundle),
+        }
+    }
+
+    /// The deployment's bundle, checked against the pinned identity: as a service serves it now, or as it
+    /// was kept, so that jobs can be submitted while no service runs.
+    ///
+    /// # Errors
+    /// When there is none that may be accepted.
+    pub async fn bundle(&self) -> Result<Bundle, ClientError> {
+        let identity = self.config.identity.ok_or(ClientError::NoIdentity)?;
+        let kept = self.state.bundle(identity)?;
+        let seen =
+            kept.as_ref().and_then(|kept| kept.verify(identity, 0, 0).ok()).map_or(0, |kept| kept.serial);
+        match self.fetch_bundle().await {
+            Ok(signed) => {
+                let bundle = signed.verify(identity, unix_now(), seen)?;
+                self.state.keep_bundle(identity, &signed)?;
+                Ok(bundle)
+            }
+            Err(ClientError::NoBundle) => {
+                Ok(kept.ok_or(ClientError::NoBundle)?.verify(identity, unix_now(), seen)?)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Seals a witness and submits it. When this returns, the job will have exactly one answer, and the
+    /// ticket is all that is needed to collect it.
+    ///
+    /// # Errors
+    /// Nothing was accepted, unless the error says that this is not known.
+    pub async fn submit(
+        &self,
+        circuit: &CircuitId,
+        witness: &[u8],
+        options: &SubmitOptions,
+    ) -> Result<Ticket, ClientError> {
+        let bundle = self.bundle().await?;
+        let sealed = self.seal(&bundle, circuit, witness, options)?;
+        self.publish(&sealed, options.patience).await?;
+        Ok(sealed.ticket)
+    }
+
+    /// Seals a witness as a new job, and submits nothing.
+    ///
+    /// # Errors
+    /// When the bundle or the circuit says no.
+    pub fn seal(
+        &self,
+        bundle: &Bundle,
+        circuit: &CircuitId,
+        witness: &[u8],
+        options: &SubmitOptions,
+    ) -> Result<SealedJob, ClientError> {
+        let listed = bundle.circuit(circuit).ok_or_else(|| ClientError::UnknownCircuit(circuit.clone()))?;
+        let (witness, public_inputs) = self.prepare(listed, witness)?;
+        let lifetime = options.lifetime.as_secs();
+        if lifetime == 0 || lifetime > LIFETIME_SECONDS_MAX {
+            return Err(ClientError::Lifetime);
+        }
+        let expires = unix_now() + lifetime;
+        let key = bundle.key_for(unix_now(), expires).ok_or(ClientError::NoKey)?;
+        let subject = JobSubject {
+            tenant: self.config.tenant.clone(),
+            lane: options.lane,
+            circuit: circuit.clone(),
+            job: JobId::random(),
+        };
+        let header = JobHeader {
+            subject,
+            key: key.id.clone(),
+            expires,
+            answer: options.answer,
+            verifying_key: VerifyingKeyPin::Exactly(listed.verifying_key),
+        };
+        let info = header.info(&bundle.deployment);
+        let sealed = seal(key.scheme, &key.public_key.0, &info, &witness)?;
+        let ticket = Ticket::new(bundle, listed, header, &sealed, public_inputs);
+        Ok(SealedJob { ticket, payload: sealed.payload })
+    }
+
+    /// The witness as the service takes it, and the public inputs that its proof must have, where this
+    /// program knows the circuit.
+    #[allow(clippy::type_complexity)] // Two byte strings, one of them optional.
+    fn prepare(
+        &self,
+        listed: &BundleCircuit,
+        witness: &[u8],
+    ) -> Result<(zeroize::Zeroizing<Vec<u8>>, Option<Vec<u8>>), ClientError> {
+        let (witness, public_inputs) = match self.circuits.get(&listed.id) {
+            Some(circuit) => {
+                let prepared = zeroize::Zeroizing::new(circuit.prepare(witness)?);
+                let public_inputs = circuit.check(&prepared)?;
+                (prepared, Some(public_inputs.0))
+            }
+            None => (zeroize::Zeroizing::new(witness.to_vec()), None),
+        };
+        if witness.len() > listed.witness_bytes_max as usize {
+            return Err(ClientError::TooLarge { found: witness.len(), most: listed.witness_bytes_max });
+        }
+        Ok((witness, public_inputs))
+    }
+
+    /// Publishes a sealed job until the broker has it. The job's own subject takes one message, so a
+    /// publish whose fate is not known is simply repeated.
+    ///
+    /// # Errors
+    /// When the broker refuses it, or did not take it within `patience`.
+    pub async fn publish(&self, sealed: &SealedJob, patience: Duration) -> Result<(), ClientError> {
+        let subject = self.config.prefix.job(&sealed.ticket.header().subject);
+        let until = tokio::time::Instant::now() + patience;
+        let mut wait = RESUBMIT[0];
+        loop {
+            let headers = header_map(sealed.ticket.header().to_headers());
+            let refused = match publish(&self.nats, subject.clone(), headers, sealed.payload.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(PublishError::Refused { err_code: QUEUE_LIMIT, description })
+                    if description == ONE_A_SUBJECT =>
+                {
+                    return Ok(());
+                }
+                Err(PublishError::Refused { err_code: QUEUE_LIMIT, description }) => {
+                    ClientError::QueueFull(description)
+                }
+                Err(error @ (PublishError::Unknown | PublishError::NoStream)) => ClientError::Submit(error),
+                Err(error) => return Err(ClientError::Submit(error)),
+            };
+            let pause = jittered(wait);
+            if tokio::time::Instant::now() + pause > until {
+                return Err(refused);
+            }
+            tracing::info!(cause = %refused, wait_ms = crate::clock::millis(pause), "submitting again");
+            tokio::time::sleep(pause).await;
+            wait = (wait * 2).min(RESUBMIT[1]);
+        }
+    }
+
+    /// Looks for a job's answer, once.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub async fn collect(&self, ticket: &Ticket) -> Result<Collected, ClientError> {
+        let JobSubject { tenant, job, .. } = &ticket.header().subject;
+        let subject = self.config.prefix.answer(tenant, job);
+        let Some(stored) = direct_get(&self.context, &answers_stream(tenant), &subject).await? else {
+            return Ok(missing(ticket, unix_now()));
+        };
+        let header = AnswerHeader::parse(|name| stored.header(name));
+        Ok(header.map_or(Collected::Unauthenticated(Code::MalformedJob), |header| {
+            accept(ticket, &header, &stored.payload)
+        }))
+    }
+
+    /// Waits for a job's answer: woken by the broker, and looking again and again in case nothing wakes.
+    /// `status` hears of what is being done meanwhile.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub async fn wait(
+        &self,
+        ticket: &Ticket,
+        mut status: impl FnMut(Option<Status>),
+    ) -> Result<Collected, ClientError> {
+        let JobSubject { tenant, job, .. } = &ticket.header().subject;
+        let subject = self.config.prefix.live(tenant, job);
+        // Without permission to subscribe, looking again is all there is.
+        let mut live = self.nats.subscribe(subject).await.ok();
+        let mut pause = POLL[0];
+        loop {
+            match self.collect(ticket).await {
+                Ok(Collected::NotYet) => {}
+                Ok(collected) => return Ok(collected),
+                Err(error) => tracing::debug!(%error, "not collected"),
+            }
+            status(self.status(job).await.unwrap_or_default());
+            let woken = async {
+                match &mut live {
+                    Some(live) => drop(live.next().await),
+                    None => std::future::pending().await,
+                }
+            };
+            let _ = tokio::time::timeout(jittered(pause), woken).await;
+            pause = (pause * 3 / 2).min(POLL[1]);
+        }
+    }
+
+    /// What is being done about a job that has no answer yet; `None` while it is queued.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub async fn status(&self, job: &JobId) -> Result<Option<Status>, ClientError> {
+        let subject = self.config.prefix.status(&self.config.tenant, job);
+        let stored = direct_get(&self.context, STATUS_STREAM, &subject).await?;
+        Ok(stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok()))
+    }
+
+    /// The code on a job's answer, whoever wrote it; `None` while there is none.
+    ///
+    /// # Errors
+    /// When the broker cannot be asked.
+    pub async fn code(&self, job: &JobId) -> Result<Option<Code>, ClientError> {
+        let tenant = &self.config.tenant;
+        let subject = self.config.prefix.answer(tenant, job);
+        let stored = direct_get(&self.context, &answers_stream(tenant), &subject).await?;
+        Ok(stored
+            .and_then(|stored| AnswerHeader::parse(|name| stored.header(name)))
+            .map(|header| header.code))
+    }
+
+    /// What this client keeps between runs.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// JetStream's "maximum … exceeded" of a stream that discards what is new.
+const QUEUE_LIMIT: u64 = 10077;
+/// That limit, where it means that this very job is queued already.
+const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
+
+/// A job that is sealed and not yet submitted.
+#[derive(Debug)]
+pub struct SealedJob {
+    /// What collects its answer.
+    pub ticket: Ticket,
+    payload: Vec<u8>,
+}
+
+impl SealedJob {
+    /// `enc ‖ ciphertext`, as it is published.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+/// What no answer means at `now`.
+fn missing(ticket: &Ticket, now: u64) -> Collected {
+    let expires = ticket.header().expires;
+    if now > expires + 2 * LIFETIME_SECONDS_MAX {
+        Collected::Gone
+    } else if now > expires + GRACE_SECONDS {
+        Collected::Lost
+    } else {
+        Collected::NotYet
+    }
+}
+
+/// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
+/// open only by what carries a good tag; and the document must be about this job.
+fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
+    let secret = ticket.answer_secret();
+    let info = ticket.info();
+    let binding = AnswerBinding { info: &info, enc: ticket.enc(), secret: &secret };
+    let subject = &ticket.header().subject;
+    let opened =
+        (header.mode == ticket.header().answer).then(|| binding.open_answer(header, payload).ok()).flatten();
+    let answer = opened.and_then(|document| serde_json::from_slice::<Answer>(&document).ok());
+    match answer {
+        Some(answer)
+            if answer.code() == header.code
+                && (&answer.job, &answer.tenant, &answer.circuit)
+                    == (&subject.job, &subject.tenant, &subject.circuit) =>
+        {
+            Collected::Answer(Box::new(answer))
+        }
+        _ => Collected::Unauthenticated(header.code),
+    }
+}

@@ -1,0 +1,220 @@
+//! The configuration of a service and of a client: one file that holds no secret, and the environment.
+//!
+//! Unknown keys are refused. Paths of keys are configuration; keys are not. Every key of a service is
+//! explained in `docs/sealprove.toml`, which a test parses.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::broker::NatsConfig;
+use crate::bundle::Identity;
+use crate::job::{CircuitId, Subjects, Tenant};
+
+/// The configuration cannot be read, or contradicts itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("read the configuration {path}: {reason}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// Two keys contradict each other.
+    #[error("configuration: {0}")]
+    Relation(String),
+}
+
+/// Reads a TOML file, and over it the environment: `SEALPROVE_NATS__URL` is `nats.url`.
+fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
+    let failed = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
+    if !path.is_file() {
+        return Err(failed("no such file".to_owned()));
+    }
+    let environment = Env::prefixed("SEALPROVE_").split("__").only(&OVERRIDES);
+    let merged = Figment::new().merge(Toml::file_exact(path)).merge(environment);
+    merged.extract().map_err(|error| failed(error.to_string()))
+}
+
+/// The keys that the environment may set.
+const OVERRIDES: [&str; 8] = [
+    "nats.url",
+    "nats.credentials",
+    "nats.nkey",
+    "nats.inbox_prefix",
+    "service.slots",
+    "service.threads",
+    "service.grace",
+    "admin.listen",
+];
+
+/// The configuration of `sealprove serve`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// The signed bundle that is served, made elsewhere by `sealprove bundle sign`.
+    pub bundle: PathBuf,
+    /// The folder of private keys, which only the chamber reads.
+    pub keys: PathBuf,
+    /// What all subjects begin with.
+    #[serde(default)]
+    pub prefix: Subjects,
+    /// Whose jobs are proved.
+    #[serde(default = "one_tenant")]
+    pub tenants: Vec<Tenant>,
+    /// How the broker is reached.
+    #[serde(default)]
+    pub nats: NatsConfig,
+    /// How much is proved at once, and how the service stops.
+    #[serde(default)]
+    pub service: Slots,
+    /// Where metrics and health are.
+    #[serde(default)]
+    pub admin: Admin,
+    /// What the streams are like.
+    #[serde(default)]
+    pub streams: Streams,
+    /// The circuits that are served, each with its limits; all that the build has, where there is none.
+    #[serde(default)]
+    pub circuits: BTreeMap<CircuitId, CircuitLimits>,
+}
+
+/// The `[service]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slots {
+    /// How many jobs are proved at once. At least 1.
+    pub slots: usize,
+    /// How many threads each proof gets. At least 1.
+    pub threads: u32,
+    /// How long running proofs may go on after SIGTERM; what is not done by then is handed back.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+/// The `[admin]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Where `/metrics`, `/livez` and `/readyz` are. Nobody authenticates here: keep it inside.
+    pub listen: SocketAddr,
+}
+
+/// The `[streams]` table: what `sealprove streams` makes and the service checks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Streams {
+    /// Copies of every stream: 3 in production, 1 on a single broker.
+    pub replicas: usize,
+    /// The most jobs that a tenant may have queued.
+    pub jobs_max: u64,
+    /// The most bytes of queued jobs of a tenant.
+    pub jobs_bytes_max: u64,
+    /// The most bytes of answers of a tenant, which are kept for 48 hours.
+    pub answers_bytes_max: u64,
+    /// How long a delivery may go without a sign of life before another service gets it. At least four
+    /// times as long as the broker's leader election takes.
+    #[serde(with = "humantime_serde")]
+    pub ack_wait: Duration,
+}
+
+/// A circuit's table under `[circuits]`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CircuitLimits {
+    /// How long one proof may take before its process is killed; the circuit's own limit by default.
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Duration>,
+}
+
+fn one_tenant() -> Vec<Tenant> {
+    vec![Tenant::default()]
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+        Slots { slots: 1, threads: u32::try_from(threads).unwrap_or(1), grace: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Streams {
+            replicas: 1,
+            jobs_max: 10_000,
+            jobs_bytes_max: 2 << 30,
+            answers_bytes_max: 4 << 30,
+            ack_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+impl ServiceConfig {
+    /// Reads a file and the environment.
+    ///
+    /// # Errors
+    /// When it cannot be read, or contradicts itself.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        read::<Self>(path)?.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        let refuse = |reason: &str| Err(ConfigError::Relation(reason.to_owned()));
+        if self.service.slots == 0 || self.service.threads == 0 {
+            return refuse("service.slots and service.threads are at least 1");
+        }
+        if self.tenants.is_empty() {
+            return refuse("tenants names at least one tenant");
+        }
+        if self.streams.ack_wait < Duration::from_secs(1) {
+            return refuse("streams.ack_wait is at least 1s");
+        }
+        if !matches!(self.streams.replicas, 1 | 3 | 5) {
+            return refuse("streams.replicas is 1, 3 or 5");
+        }
+        Ok(self)
+    }
+}
+
+/// The configuration of a client, all of which flags and environment can give as well.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientConfig {
+    /// How the broker is reached.
+    pub nats: NatsConfig,
+    /// Who this client is to the broker.
+    pub tenant: Tenant,
+    /// What all subjects begin with.
+    pub prefix: Subjects,
+    /// The identity that signs the deployment's bundles, pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// Where the last verified bundle is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<PathBuf>,
+}
+
+impl ClientConfig {
+    /// Reads a file and the environment.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        read(path)
+    }
+}

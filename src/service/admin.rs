@@ -1,0 +1,52 @@
+//! The admin address: metrics, liveness, readiness.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::readiness::Readiness;
+use crate::metrics::Metrics;
+
+/// What the pages are made of.
+#[derive(Clone)]
+struct Pages {
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+}
+
+/// Serves `/metrics`, `/livez` and `/readyz` until the process ends; says where.
+pub(super) async fn serve(
+    listen: SocketAddr,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind(listen).await?;
+    let bound = listener.local_addr()?;
+    let router = Router::new()
+        .route("/metrics", get(page))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(Pages { metrics, readiness });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(bound)
+}
+
+async fn page(State(pages): State<Pages>) -> impl IntoResponse {
+    pages.metrics.ready(pages.readiness.missing().is_empty());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], pages.metrics.page())
+}
+
+async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
+    let missing = pages.readiness.missing();
+    if missing.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join("; ")))
+    }
+}

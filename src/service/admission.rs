@@ -1,0 +1,104 @@
+//! Admission: everything about a job that can be judged without a key, the cheapest first.
+
+use super::Shared;
+use super::lifecycle::{Job, NotNow};
+use crate::clock::unix_now;
+use crate::envelope::{Scheme, sealed_bytes};
+use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
+
+/// What files and documents begin with that somebody might send instead of a seal.
+const MAGICS: [&[u8]; 6] =
+    [b"PCZT", b"midnight:", b"%PDF-", b"PK\x03\x04", b"age-encryption.org/", b"-----BEGIN "];
+
+/// The header of a job that is worth a process.
+pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {
+    let payload = &job.message.payload;
+    if is_plaintext(payload) {
+        return Err(Code::PlaintextRejected.into());
+    }
+    let header = header(job)?;
+    let circuit = circuit(job, &header, shared)?;
+    if payload.len() < sealed_bytes(Scheme::X25519, 0) {
+        return Err(Code::MalformedJob.into());
+    }
+    if payload.len() > sealed_bytes(Scheme::X25519, circuit.witness_bytes_max as usize) {
+        return Err(Code::WitnessTooLarge.into());
+    }
+    lifetime(job, &header, shared)?;
+    match shared.chamber.live() {
+        None => Err(NotNow::HandBack("the chamber is not ready")),
+        Some(chamber) if !chamber.keys.contains(&header.key) => Err(Code::KeyUnknown.into()),
+        Some(_) => Ok(header),
+    }
+}
+
+/// A witness in clear: the payload parses whole as JSON, or begins as a known format does. Ciphertext
+/// does neither but by chance of less than one in 2^32.
+fn is_plaintext(payload: &[u8]) -> bool {
+    let is_magic = MAGICS.iter().any(|magic| payload.starts_with(magic));
+    is_magic || serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok()
+}
+
+fn header(job: &Job) -> Result<JobHeader, Code> {
+    let headers = job.message.headers.iter().flat_map(|headers| headers.iter());
+    let pairs = headers.flat_map(|(name, values)| {
+        let name: &str = name.as_ref();
+        values.iter().map(move |value| (name, value.as_str()))
+    });
+    JobHeader::parse(job.subject.clone(), pairs).map_err(|fault| match fault {
+        HeaderFault::Version => Code::UnsupportedVersion,
+        _ => Code::MalformedJob,
+    })
+}
+
+/// The job's circuit as the bundle lists it. One that is listed and not built here is somebody else's to
+/// prove.
+fn circuit<'a>(
+    job: &Job,
+    header: &JobHeader,
+    shared: &'a Shared,
+) -> Result<&'a crate::bundle::BundleCircuit, NotNow> {
+    let listed = shared.bundle.circuit(&job.subject.circuit).ok_or(Code::CircuitNotFound)?;
+    if !header.verifying_key.takes(listed.verifying_key) {
+        return Err(Code::VerifyingKeyMismatch.into());
+    }
+    match shared.chamber.live() {
+        Some(chamber) if chamber.circuit(&listed.id).is_none() => {
+            Err(NotNow::HandBack("the circuit is not built here"))
+        }
+        _ => Ok(listed),
+    }
+}
+
+fn lifetime(job: &Job, header: &JobHeader, shared: &Shared) -> Result<(), Code> {
+    let now = unix_now();
+    if header.expires > job.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
+        return Err(Code::MalformedJob);
+    }
+    let expected = shared.expected(&job.subject.circuit).map_or(0, |expected| expected.as_secs());
+    if now + expected >= header.expires {
+        return Err(Code::Expired);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plaintext;
+
+    #[test]
+    fn plaintext_is_known_by_its_form() {
+        for payload in [
+            &b"{\"value\": 1}"[..],
+            b"[1,2]",
+            b" \"text\" ",
+            b"PCZT\x01\0\0\0rest",
+            b"midnight:proof-preimage",
+        ] {
+            assert!(is_plaintext(payload), "{payload:?}");
+        }
+        for payload in [&b""[..], b"{\"value\": 1", b"\x00\x01\x02", b"{} trailing"] {
+            assert!(!is_plaintext(payload), "{payload:?}");
+        }
+    }
+}

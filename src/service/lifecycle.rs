@@ -1,0 +1,381 @@
+//! The life of a delivery: named, admitted, proved, settled. Each step consumes the one before, so that
+//! what has not happened cannot be named, and what is settled cannot be settled again.
+
+use std::time::Duration;
+
+use async_nats::{Message, Subject};
+use tracing::{error, info, warn};
+
+use super::Shared;
+use super::lease::{Lease, acknowledge};
+use super::link::{NoReply, Reply};
+use super::settle::{Finished, Settled, settle_answered};
+use super::streams::MAX_DELIVER;
+use crate::broker::{STATUS_STREAM, answers_stream, header_map, jittered, leader_get, publish};
+use crate::clock::unix_now;
+use crate::frame::{End, JobHead};
+use crate::job::JobSubject;
+use crate::metrics::Phase;
+use crate::wire::{Answer, AnswerHeader, Code, JobHeader, State, Status, Timings, VERSION, VerifyingKeyPin};
+
+/// The first and the longest wait before a job that was handed back is delivered again.
+const HAND_BACK_WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+/// How often one delivery is tried again here after a fault that was not the job's.
+const TRIES_HERE: u32 = 3;
+/// How often a job's own process may crash on it before that is its answer.
+const OWN_FAULTS_MAX: u32 = 2;
+
+/// A message as the broker delivered it: a job, or something that cannot be one.
+#[must_use = "an unsettled delivery is redelivered after ack_wait"]
+pub(super) struct Delivery {
+    message: Message,
+    reply: Subject,
+    sequence: u64,
+    delivered: u32,
+    /// The broker's timestamp, in Unix milliseconds.
+    stored_at_ms: u64,
+}
+
+/// A delivery whose subject names a job, so that it can be answered.
+#[must_use = "an unsettled delivery is redelivered after ack_wait"]
+pub(super) struct Job {
+    pub(super) subject: JobSubject,
+    pub(super) reply: Subject,
+    pub(super) sequence: u64,
+    pub(super) delivered: u32,
+    pub(super) message: Message,
+    pub(super) stored_at_ms: u64,
+}
+
+/// A job that is worth a process.
+#[must_use = "an unsettled delivery is redelivered after ack_wait"]
+pub(super) struct Admitted {
+    job: Job,
+    lease: Lease,
+    header: JobHeader,
+    /// How often its process has crashed, as its status says.
+    faults: u32,
+}
+
+/// What is to be done with a job that is not proved here and now.
+pub(super) enum NotNow {
+    /// It has its answer already.
+    Answered,
+    /// It is refused, and that is its answer.
+    Refused(Code),
+    /// Another service, or this one later, can do it.
+    HandBack(&'static str),
+}
+
+impl From<Code> for NotNow {
+    fn from(code: Code) -> Self {
+        NotNow::Refused(code)
+    }
+}
+
+/// Sees a delivery through to its end.
+pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
+    shared.metrics.delivered(delivery.delivered);
+    let job = match delivery.name(shared) {
+        Ok(job) => job,
+        Err(reply) => return terminate(&reply, shared).await,
+    };
+    let lease = Lease::keep(
+        shared.client.clone(),
+        job.reply.clone(),
+        shared.config.streams.ack_wait,
+        shared.metrics.clone(),
+    );
+    let settled = match job.admit(lease, shared).await {
+        Ok(admitted) => admitted.prove(shared).await,
+        Err((job, lease, NotNow::Answered)) => Some(settle_answered(&job, &lease, shared).await),
+        Err((job, lease, NotNow::Refused(code))) => Some(job.refuse(lease, code).settle(shared).await),
+        Err((job, lease, NotNow::HandBack(reason))) => job.hand_back(lease, reason, None, shared).await,
+    };
+    drop(settled);
+}
+
+/// Removes a message that names no job; the reason is kept by the broker's advisory.
+async fn terminate(reply: &Subject, shared: &Shared) {
+    shared.metrics.not_a_job();
+    warn!("a message on a job subject names no job; it is removed");
+    let _ = acknowledge(&shared.client, reply, "+TERM not a job of this protocol").await;
+}
+
+impl Delivery {
+    /// A message with a JetStream acknowledgement subject; `None` where it has none.
+    pub(super) fn new(message: Message) -> Option<Self> {
+        let reply = message.reply.clone()?;
+        let (sequence, delivered, stored_at_ms) = ack_subject(&reply)?;
+        Some(Delivery { message, reply, sequence, delivered, stored_at_ms })
+    }
+
+    fn name(self, shared: &Shared) -> Result<Job, Subject> {
+        let Delivery { message, reply, sequence, delivered, stored_at_ms } = self;
+        match shared.config.prefix.parse_job(&message.subject) {
+            Ok(subject) => Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms }),
+            Err(_) => Err(reply),
+        }
+    }
+}
+
+/// Stream sequence, deliveries and timestamp from `$JS.ACK.<stream>.<consumer>.<delivered>.<stream
+/// sequence>.<consumer sequence>.<nanoseconds>.<pending>` (ADR-15), which in its second form has two
+/// tokens more before the stream.
+fn ack_subject(reply: &str) -> Option<(u64, u32, u64)> {
+    let tokens: Vec<&str> = reply.split('.').collect();
+    let tokens = match tokens.len() {
+        9 => &tokens[2..],
+        11.. => &tokens[4..],
+        _ => return None,
+    };
+    let [_stream, _consumer, delivered, sequence, _consumer_sequence, nanoseconds, ..] = tokens else {
+        return None;
+    };
+    let stored_at_ns: u64 = nanoseconds.parse().ok()?;
+    Some((sequence.parse().ok()?, delivered.parse().ok()?, stored_at_ns / 1_000_000))
+}
+
+impl Job {
+    /// Everything that needs no key, and is cheaper than a proof.
+    async fn admit(self, lease: Lease, shared: &Shared) -> Result<Admitted, (Self, Lease, NotNow)> {
+        match self.judge(shared).await {
+            Ok((header, faults)) => Ok(Admitted { job: self, lease, header, faults }),
+            Err(not_now) => Err((self, lease, not_now)),
+        }
+    }
+
+    async fn judge(&self, shared: &Shared) -> Result<(JobHeader, u32), NotNow> {
+        let JobSubject { tenant, job, .. } = &self.subject;
+        let answer = shared.config.prefix.answer(tenant, job);
+        match leader_get(&shared.context, &answers_stream(tenant), &answer).await {
+            Ok(Some(_)) => return Err(NotNow::Answered),
+            Ok(None) => {}
+            Err(_) => return Err(NotNow::HandBack("the answer stream cannot be read")),
+        }
+        let header = super::admission::check(self, shared)?;
+        let faults = if self.delivered > 1 { self.faults_so_far(shared).await? } else { 0 };
+        if faults >= OWN_FAULTS_MAX {
+            return Err(Code::ProofGenerationFailed.into());
+        }
+        Ok((header, faults))
+    }
+
+    /// How often the job's own process has crashed on it, from its status.
+    async fn faults_so_far(&self, shared: &Shared) -> Result<u32, NotNow> {
+        let subject = shared.config.prefix.status(&self.subject.tenant, &self.subject.job);
+        let status = leader_get(&shared.context, STATUS_STREAM, &subject).await;
+        let status = status.map_err(|_| NotNow::HandBack("the status stream cannot be read"))?;
+        let status = status.and_then(|stored| serde_json::from_slice::<Status>(&stored.payload).ok());
+        Ok(status.map_or(0, |status| status.faults))
+    }
+
+    /// How long it has waited.
+    fn queued(&self) -> Duration {
+        Duration::from_secs(unix_now()).saturating_sub(Duration::from_millis(self.stored_at_ms))
+    }
+
+    /// The document of an answer that the network side makes: its code, and nothing else.
+    pub(super) fn error_document(&self, code: Code) -> Vec<u8> {
+        let timings = Timings { queued: Some(crate::clock::millis(self.queued())), ..Timings::default() };
+        Answer::error(&self.subject, code, self.delivered, timings).to_json()
+    }
+
+    /// An answer with this code alone.
+    fn refuse(self, lease: Lease, code: Code) -> Finished {
+        let payload = self.error_document(code);
+        let erase = code == Code::PlaintextRejected;
+        Finished { job: self, lease, header: AnswerHeader::unauthenticated(code), payload, erase }
+    }
+
+    /// Gives the job back, after a while or at once; the last delivery is answered instead.
+    async fn hand_back(
+        self,
+        lease: Lease,
+        reason: &'static str,
+        delay: Option<Duration>,
+        shared: &Shared,
+    ) -> Option<Settled> {
+        if i64::from(self.delivered) >= MAX_DELIVER {
+            return Some(self.refuse(lease, Code::AttemptsExhausted).settle(shared).await);
+        }
+        let delay = delay.unwrap_or_else(|| {
+            let doubled = HAND_BACK_WAIT[0] * 2_u32.pow(self.delivered.clamp(1, 10) - 1);
+            jittered(doubled.min(HAND_BACK_WAIT[1]))
+        });
+        shared.metrics.handed_back();
+        info!(job = %self.subject.job, reason, delay_ms = crate::clock::millis(delay), "handed back");
+        // Without its lease, the delivery is somebody else's already.
+        if lease.is_held() {
+            let nak = format!("-NAK {{\"delay\": {}}}", delay.as_nanos());
+            let _ = acknowledge(&shared.client, &self.reply, &nak).await;
+        }
+        None
+    }
+}
+
+/// What an attempt came to.
+enum Attempt {
+    Answered(Reply),
+    Final(Code),
+    /// The job's own process crashed on it.
+    OwnFault,
+    /// A fault of ours.
+    OurFault(&'static str),
+    /// This service stops.
+    Stopping,
+}
+
+impl Admitted {
+    /// Proves, and settles; or hands back.
+    async fn prove(mut self, shared: &Shared) -> Option<Settled> {
+        shared.metrics.phase(&self.job.subject.circuit, Phase::Queued, self.job.queued());
+        for attempt in 0.. {
+            self.tell(State::Proving, attempt, shared).await;
+            match self.attempt(attempt, shared).await {
+                Attempt::Answered(reply) => return Some(self.answered(reply, shared).settle(shared).await),
+                Attempt::Final(code) => return Some(self.job.refuse(self.lease, code).settle(shared).await),
+                Attempt::OwnFault => {
+                    self.faults += 1;
+                    self.tell(State::Retrying, attempt, shared).await;
+                    if self.faults >= OWN_FAULTS_MAX {
+                        let code = Code::ProofGenerationFailed;
+                        return Some(self.job.refuse(self.lease, code).settle(shared).await);
+                    }
+                }
+                Attempt::OurFault(reason) if attempt + 1 >= TRIES_HERE => {
+                    self.tell(State::Retrying, attempt, shared).await;
+                    return self.job.hand_back(self.lease, reason, None, shared).await;
+                }
+                Attempt::OurFault(_) => tokio::time::sleep(jittered(HAND_BACK_WAIT[0])).await,
+                Attempt::Stopping => {
+                    let reason = "this service stops";
+                    return self.job.hand_back(self.lease, reason, Some(Duration::ZERO), shared).await;
+                }
+            }
+        }
+        unreachable!("the attempts end in one of the arms above")
+    }
+
+    async fn attempt(&self, attempt: u32, shared: &Shared) -> Attempt {
+        let left = Duration::from_secs(self.header.expires.saturating_sub(unix_now()));
+        if left.is_zero() {
+            return Attempt::Final(Code::Expired);
+        }
+        let limit = shared.time_limit(&self.job.subject.circuit);
+        let Some(chamber) = shared.chamber.live() else {
+            return Attempt::OurFault("the chamber is not ready");
+        };
+        let head = self.head(attempt);
+        let threads = shared.config.service.threads;
+        let stopping = shared.stopping();
+        match chamber.prove(limit.min(left), threads, &head, &self.job.message.payload, stopping).await {
+            Ok(reply) => Attempt::Answered(reply),
+            Err(NoReply::Dropped) => Attempt::Stopping,
+            Err(NoReply::Ended(End::TimedOut)) if left < limit => Attempt::Final(Code::Expired),
+            Err(no_reply) => self.judge(no_reply),
+        }
+    }
+
+    /// What follows from the way in which a process ended.
+    fn judge(&self, no_reply: NoReply) -> Attempt {
+        let job = &self.job.subject.job;
+        match no_reply {
+            NoReply::Ended(End::TimedOut) => Attempt::Final(Code::Timeout),
+            NoReply::Ended(End::OutOfMemory) => Attempt::Final(Code::OutOfMemory),
+            NoReply::Ended(End::Violation) => {
+                error!(%job, "a job process touched what it must not");
+                Attempt::Final(Code::ProofGenerationFailed)
+            }
+            NoReply::Silent
+            | NoReply::Ended(End::Panicked | End::Aborted | End::BadFrame | End::Unknown | End::Answered) => {
+                warn!(%job, cause = %no_reply, "a job process crashed");
+                Attempt::OwnFault
+            }
+            NoReply::Ended(End::Killed) => Attempt::OurFault("the job process was killed from outside"),
+            NoReply::Ended(End::NotStarted) => Attempt::OurFault("the job process could not be set up"),
+            NoReply::Ended(End::Dropped) | NoReply::ChamberGone | NoReply::Dropped => {
+                Attempt::OurFault("the chamber is gone")
+            }
+        }
+    }
+
+    fn head(&self, attempt: u32) -> JobHead {
+        let JobSubject { tenant, lane, circuit, job } = self.job.subject.clone();
+        JobHead {
+            tenant,
+            lane,
+            circuit,
+            job,
+            key: self.header.key.clone(),
+            expires: self.header.expires,
+            answer: self.header.answer,
+            verifying_key: match self.header.verifying_key {
+                VerifyingKeyPin::Any => None,
+                VerifyingKeyPin::Exactly(digest) => Some(digest),
+            },
+            attempt: self.job.delivered + attempt,
+            queued_ms: crate::clock::millis(self.job.queued()),
+        }
+    }
+
+    fn answered(self, Reply { head, payload }: Reply, shared: &Shared) -> Finished {
+        let circuit = &self.job.subject.circuit;
+        let phases = [
+            (Phase::Opened, head.timings.opened),
+            (Phase::Checked, head.timings.checked),
+            (Phase::Proved, head.timings.proved),
+            (Phase::Verified, head.timings.verified),
+            (Phase::Sealed, Some(head.sealed_ms)),
+        ];
+        for (phase, took) in phases {
+            if let Some(took) = took {
+                shared.metrics.phase(circuit, phase, Duration::from_millis(took));
+            }
+        }
+        if let (Code::Ok, Some(proved)) = (head.code, head.timings.proved) {
+            shared.learn(circuit, Duration::from_millis(proved));
+        }
+        let header =
+            AnswerHeader { code: head.code, mode: head.mode, content_type: head.content_type, tag: head.tag };
+        Finished { job: self.job, lease: self.lease, header, payload, erase: false }
+    }
+
+    /// Writes the job's status. Best effort, but for the count of faults: a crash that is not counted is
+    /// tried once more.
+    async fn tell(&self, state: State, attempt: u32, shared: &Shared) {
+        let JobSubject { tenant, job, circuit, .. } = &self.job.subject;
+        let status = Status {
+            version: VERSION.to_owned(),
+            tenant: tenant.clone(),
+            job: job.clone(),
+            state,
+            attempt: self.job.delivered + attempt,
+            faults: self.faults,
+            since: unix_now(),
+            expected_ms: shared.expected(circuit).map(crate::clock::millis),
+        };
+        // Cannot panic: a struct of numbers and strings.
+        let payload = serde_json::to_vec(&status).expect("a status serialises");
+        let subject = shared.config.prefix.status(tenant, job);
+        if let Err(cause) = publish(&shared.client, subject, header_map([]), payload).await {
+            warn!(%job, %cause, "the status is not stored");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ack_subject;
+
+    #[test]
+    fn both_forms_of_an_acknowledgement_subject_are_read() {
+        let first = "$JS.ACK.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
+        let second = "$JS.ACK._.szMpdrwD.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
+        for subject in [first, second] {
+            assert_eq!(ack_subject(subject), Some((17, 3, 1_800_000_000_123)), "{subject}");
+        }
+        assert_eq!(ack_subject("$JS.ACK.too.short"), None);
+        assert_eq!(ack_subject("_INBOX.abc"), None);
+    }
+}

@@ -1,0 +1,53 @@
+//! Whether the service takes jobs, and if not, what it waits for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What must hold before a job is taken.
+#[derive(Debug, Default)]
+pub(super) struct Readiness {
+    chamber: AtomicBool,
+    broker: AtomicBool,
+    streams: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Readiness {
+    /// Keys are loaded and every proving key is built.
+    pub(super) fn chamber(&self, holds: bool) {
+        self.chamber.store(holds, Ordering::Relaxed);
+    }
+
+    /// The broker answers.
+    pub(super) fn broker(&self, holds: bool) {
+        self.broker.store(holds, Ordering::Relaxed);
+    }
+
+    /// Streams and consumers are as they must be.
+    pub(super) fn streams(&self, hold: bool) {
+        self.streams.store(hold, Ordering::Relaxed);
+    }
+
+    /// The service takes no more jobs.
+    pub(super) fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// What is missing; nothing, when jobs are taken.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let held = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let mut missing = Vec::new();
+        if !held(&self.chamber) {
+            missing.push("the chamber has not built every proving key");
+        }
+        if !held(&self.broker) {
+            missing.push("the broker does not answer");
+        }
+        if !held(&self.streams) {
+            missing.push("streams or consumers are not as they must be; see the log");
+        }
+        if held(&self.stopping) {
+            missing.push("the service is stopping");
+        }
+        missing
+    }
+}
