@@ -5,11 +5,15 @@ use crate::circuit::Circuits;
 
 #[cfg(feature = "credentials")]
 pub mod credentials;
+#[cfg(feature = "zcash")]
+pub mod zcash;
 
 /// The circuits whose features are on.
 pub(crate) fn built_in() -> Circuits {
     let circuits = Circuits::new();
     #[cfg(feature = "credentials")]
     let circuits = circuits.with(credentials::threshold::Threshold).with(credentials::membership::Membership);
+    #[cfg(feature = "zcash")]
+    let circuits = circuits.with(zcash::ZcashPczt::default());
     circuits
 }

@@ -1,0 +1,279 @@
+//! Proving and verifying, under either version of the Action circuit.
+
+use getrandom::SysRng;
+use pczt::roles::prover::Prover;
+use rand_core::UnwrapErr;
+use sha2::{Digest, Sha256};
+
+use crate::circuit::{BuildError, Proof, ProveError, ProvingKey, VerifyError, VerifyingKey};
+use crate::job::VerifyingKeyDigest;
+
+use super::document::Document;
+use super::{BundleProofs, BundleStatement, KeyVersion, Pool, Statement};
+
+impl KeyVersion {
+    /// The digest of the verifying key of this version. Pinned: a key with another digest is another
+    /// circuit, and needs another circuit name.
+    pub fn digest(self) -> VerifyingKeyDigest {
+        let pinned = match self {
+            KeyVersion::FixedPostNu6_2 => {
+                "sha256:fa05766fb1ae9f4505fc129d0be5d79c39f0afc88b7b1ea7547e6c1c4a8a42b2"
+            }
+            KeyVersion::PostNu6_3 => {
+                "sha256:65a18bfcfe29e19f6da687514beb558a171c026b8689abeba455e2a65f6bb526"
+            }
+        };
+        pinned.parse().expect("cannot panic: the constants are digests")
+    }
+
+    fn of_digest(digest: VerifyingKeyDigest) -> Option<Self> {
+        KeyVersion::ALL.into_iter().find(|version| version.digest() == digest)
+    }
+}
+
+/// One thing for each version.
+struct Each<T> {
+    fixed_post_nu6_2: T,
+    post_nu6_3: T,
+}
+
+impl<T> Each<T> {
+    fn of(mut make: impl FnMut(KeyVersion) -> T) -> Self {
+        Each { fixed_post_nu6_2: make(KeyVersion::FixedPostNu6_2), post_nu6_3: make(KeyVersion::PostNu6_3) }
+    }
+
+    fn get(&self, version: KeyVersion) -> &T {
+        match version {
+            KeyVersion::FixedPostNu6_2 => &self.fixed_post_nu6_2,
+            KeyVersion::PostNu6_3 => &self.post_nu6_3,
+        }
+    }
+}
+
+/// The verifying keys of both versions.
+pub(super) struct VerifyingKeys {
+    keys: Each<orchard::circuit::VerifyingKey>,
+    digests: Vec<(&'static str, VerifyingKeyDigest)>,
+}
+
+impl VerifyingKeys {
+    pub(super) fn build() -> Result<Self, BuildError> {
+        Self::new(Each::of(|version| orchard::circuit::VerifyingKey::build(version.circuit_version())))
+    }
+
+    fn new(keys: Each<orchard::circuit::VerifyingKey>) -> Result<Self, BuildError> {
+        let digest = |version: KeyVersion| Ok((version.label(), digest(keys.get(version))?));
+        let digests = KeyVersion::ALL.into_iter().map(digest).collect::<Result<_, _>>()?;
+        Ok(VerifyingKeys { keys, digests })
+    }
+
+    fn verify_bundle(
+        &self,
+        version: KeyVersion,
+        bundle: &BundleStatement,
+        proof: &[u8],
+    ) -> Result<(), VerifyError> {
+        // halo2 does not look at what follows a proof.
+        if proof.len() != orchard::Proof::expected_proof_size(bundle.actions.len()) {
+            return Err(VerifyError("the proof is not of the length for its number of actions"));
+        }
+        orchard::Proof::new(proof.to_vec())
+            .verify(self.keys.get(version), &bundle.instances(version)?)
+            .map_err(|_| VerifyError("the proof does not hold for the public inputs"))
+    }
+}
+
+impl VerifyingKey for VerifyingKeys {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        self.digests.clone()
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
+        let statement = Statement::from_public_inputs(&proof.public_inputs)?;
+        if KeyVersion::of_digest(proof.verifying_key) != Some(statement.version) {
+            return Err(VerifyError("the verifying key is not the one that the public inputs name"));
+        }
+        let proofs = BundleProofs::from_bytes(&proof.proof)?;
+        if !proofs.pools().eq(statement.bundles.iter().map(|bundle| bundle.pool)) {
+            return Err(VerifyError("the proofs are not of the bundles that the public inputs name"));
+        }
+        if let Some(output) = &proof.output {
+            verify_output(output, &statement, &proofs)?;
+        }
+        for bundle in &statement.bundles {
+            let bundle_proof = proofs.get(bundle.pool).ok_or(VerifyError("a bundle has no proof"))?;
+            self.verify_bundle(statement.version, bundle, bundle_proof)?;
+        }
+        Ok(())
+    }
+}
+
+/// The document holds those proofs for those inputs, nothing unproved, and no byte behind its end.
+fn verify_output(output: &[u8], statement: &Statement, proofs: &BundleProofs) -> Result<(), VerifyError> {
+    const OTHER: VerifyError = VerifyError("the output states something else than the public inputs");
+    let Document { pczt, encoding } =
+        Document::parse(output).map_err(|_| VerifyError("the output is not a PCZT"))?;
+    if Pool::ALL.into_iter().any(|pool| pool.needs_proof(&pczt)) {
+        return Err(VerifyError("the output lacks a proof"));
+    }
+    let stated = |pool| statement.bundles.iter().any(|bundle| bundle.pool == pool);
+    if Statement::of(&pczt, stated).map_err(|_| OTHER)? != *statement {
+        return Err(OTHER);
+    }
+    if BundleProofs::of(&pczt, statement).as_ref() != Some(proofs) {
+        return Err(VerifyError("the output holds another proof"));
+    }
+    match (Document { pczt, encoding }).encode() {
+        Ok(canonical) if canonical == output => Ok(()),
+        _ => Err(VerifyError("the output is not in its canonical encoding")),
+    }
+}
+
+/// The proving keys of both versions, and the verifying keys that belong to them.
+pub(super) struct ProvingKeys {
+    keys: Each<orchard::circuit::ProvingKey>,
+    verifying: VerifyingKeys,
+}
+
+impl ProvingKeys {
+    pub(super) fn build() -> Result<Self, BuildError> {
+        let keys = Each::of(|version| orchard::circuit::ProvingKey::build(version.circuit_version()));
+        let verifying = VerifyingKeys::new(Each::of(|version| keys.get(version).verifying_key()))?;
+        Ok(ProvingKeys { keys, verifying })
+    }
+}
+
+impl ProvingKey for ProvingKeys {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        self.verifying.verifying_keys()
+    }
+
+    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
+        const DECODE: ProveError = ProveError("the witness does not decode");
+        const WRITE: ProveError = ProveError("the proved PCZT cannot be written");
+        let Document { pczt, encoding } =
+            Document::parse(witness).and_then(Document::resolve).map_err(|_| DECODE)?;
+        let statement = Statement::of(&pczt, |pool| pool.needs_proof(&pczt)).map_err(|_| DECODE)?;
+        let key = self.keys.get(statement.version);
+        let mut prover = Prover::new(pczt);
+        for bundle in &statement.bundles {
+            prover = prove_bundle(prover, bundle.pool, key)?;
+        }
+        let pczt = prover.finish();
+        let proofs = BundleProofs::of(&pczt, &statement).ok_or(WRITE)?;
+        let output = (Document { pczt, encoding }).encode().map_err(|_| WRITE)?;
+        Ok(Proof {
+            proof: proofs.to_bytes(),
+            public_inputs: statement.to_public_inputs(),
+            output: Some(output),
+            verifying_key: statement.version.digest(),
+        })
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
+        self.verifying.verify(proof)
+    }
+}
+
+fn prove_bundle(
+    prover: Prover,
+    pool: Pool,
+    key: &orchard::circuit::ProvingKey,
+) -> Result<Prover, ProveError> {
+    // Panics without randomness from the operating system, as it must.
+    let rng = UnwrapErr(SysRng);
+    match pool {
+        Pool::Orchard => prover
+            .create_orchard_proof(rng, key)
+            .map_err(|_| ProveError("the prover does not take the Orchard bundle")),
+        Pool::Ironwood => prover
+            .create_ironwood_proof(rng, key)
+            .map_err(|_| ProveError("the prover does not take the Ironwood bundle")),
+    }
+}
+
+/// SHA-256 over the 32 bytes by which halo2 itself identifies a verifying key: the representative
+/// that every proof absorbs before anything else, a hash over the pinned key (its domain, its gates
+/// and lookups, its fixed and permutation commitments). It cannot change without every proof on the
+/// chain ceasing to verify, and nothing that a verifier relies on can change without it.
+///
+/// `orchard` keeps the key private, so the representative is read from what the key prints.
+fn digest(key: &orchard::circuit::VerifyingKey) -> Result<VerifyingKeyDigest, BuildError> {
+    let mut bytes = representative(&format!("{key:?}"))
+        .ok_or_else(|| BuildError("the verifying key does not print its hash".to_owned()))?;
+    // Printed most significant byte first, absorbed least significant byte first.
+    bytes.reverse();
+    Ok(VerifyingKeyDigest(Sha256::digest(bytes).into()))
+}
+
+fn representative(printed: &str) -> Option<[u8; 32]> {
+    let (_, after) = printed.split_once("transcript_repr: 0x")?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(after.get(..64)?, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use halo2_proofs::plonk::keygen_vk;
+    use halo2_proofs::poly::commitment::Params;
+    use orchard::builder::SpendInfo;
+    use orchard::circuit::Circuit;
+    use orchard::keys::{FullViewingKey, Scope, SpendingKey};
+    use orchard::note::{NoteVersion, RandomSeed, Rho};
+    use orchard::tree::{MerkleHashOrchard, MerklePath};
+    use orchard::value::{NoteValue, ValueCommitTrapdoor};
+    use orchard::{NOTE_COMMITMENT_TREE_DEPTH as DEPTH, Note};
+    use pasta_curves::{pallas, vesta};
+
+    use super::*;
+    use crate::circuits::zcash::TEST_ONLY_SPENDING_KEY;
+
+    #[test]
+    fn built_keys_are_the_pinned_ones() {
+        let built = VerifyingKeys::build().unwrap().verifying_keys();
+        let pinned = KeyVersion::ALL.map(|version| (version.label(), version.digest()));
+        assert_eq!(
+            built, pinned,
+            "the verifying keys changed. That makes another circuit: give it a new name and leave the \
+             digests of zcash-pczt-v1 as they are, or clients who pinned them are broken",
+        );
+    }
+
+    /// SHA-256 over the descriptions of the pinned keys that `orchard` 0.16 publishes in its sources,
+    /// `src/circuit_data/circuit_description_*`.
+    const PUBLISHED: [(KeyVersion, &str); 2] = [
+        (KeyVersion::FixedPostNu6_2, "e51a737b95b741a323c65b94745429f95bbbc13643198a0a7e985573bd7bcf6e"),
+        (KeyVersion::PostNu6_3, "8d325ee6753c8effb7d5184bdd729255d2697dd1730c0278084cd91192020e90"),
+    ];
+
+    #[test]
+    fn digests_belong_to_the_keys_that_orchard_publishes() {
+        for (version, published) in PUBLISHED {
+            let key = keygen_vk(&Params::<vesta::Affine>::new(11), &some_circuit(version)).unwrap();
+            let description = format!("{:#?}\n", key.pinned());
+            assert_eq!(hex::encode(Sha256::digest(description)), published, "{version:?}");
+
+            let mut bytes = representative(&format!("{key:?}")).unwrap();
+            bytes.reverse();
+            assert_eq!(VerifyingKeyDigest(Sha256::digest(bytes).into()), version.digest(), "{version:?}");
+        }
+    }
+
+    /// A circuit of the right shape: keys do not depend on what is in it.
+    fn some_circuit(version: KeyVersion) -> Circuit {
+        let fvk = FullViewingKey::from(&SpendingKey::from_bytes(TEST_ONLY_SPENDING_KEY).unwrap());
+        let recipient = fvk.address_at(0u32, Scope::External);
+        let note = |rho: Rho| {
+            let rseed = RandomSeed::from_bytes([1; 32], &rho).unwrap();
+            Note::from_parts(recipient, NoteValue::from_raw(1), rho, rseed, NoteVersion::V2).unwrap()
+        };
+        let spent = note(Rho::from_bytes(&[1; 32]).unwrap());
+        let created = note(Rho::from_bytes(&spent.nullifier(&fvk).to_bytes()).unwrap());
+        let path = MerklePath::from_parts(0, [MerkleHashOrchard::from_bytes(&[0; 32]).unwrap(); DEPTH]);
+        let spend = SpendInfo::new(fvk, spent, path).unwrap();
+        let rcv = ValueCommitTrapdoor::from_bytes([1; 32]).unwrap();
+        Circuit::from_action_context(spend, created, pallas::Scalar::one(), rcv, version.circuit_version())
+            .unwrap()
+    }
+}

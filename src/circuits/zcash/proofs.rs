@@ -1,0 +1,67 @@
+//! The proofs of a PCZT's bundles, and how they are written in one byte string.
+
+use pczt::Pczt;
+
+use crate::circuit::VerifyError;
+
+use super::statement::{Reader, put_label, put_length};
+use super::{Pool, Statement};
+
+/// One proof for each bundle of a statement, in the same order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BundleProofs(Vec<(Pool, Vec<u8>)>);
+
+impl BundleProofs {
+    /// Takes the proofs of the bundles that `statement` names out of a proved PCZT.
+    pub(super) fn of(pczt: &Pczt, statement: &Statement) -> Option<Self> {
+        let proof = |pool: Pool| Some((pool, pool.bundle(pczt).zkproof().clone()?));
+        statement.bundles.iter().map(|bundle| proof(bundle.pool)).collect::<Option<_>>().map(BundleProofs)
+    }
+
+    /// The proof for a pool, if there is one.
+    pub fn get(&self, pool: Pool) -> Option<&[u8]> {
+        self.0.iter().find(|(of, _)| *of == pool).map(|(_, proof)| proof.as_slice())
+    }
+
+    /// The pools in order.
+    pub fn pools(&self) -> impl Iterator<Item = Pool> {
+        self.0.iter().map(|(pool, _)| *pool)
+    }
+
+    /// Writes the proofs: for each its pool's label, its length and itself.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (pool, proof) in &self.0 {
+            put_label(&mut bytes, pool.label());
+            put_length(&mut bytes, proof.len());
+            bytes.extend_from_slice(proof);
+        }
+        bytes
+    }
+
+    /// Reads the proofs. There is exactly one encoding.
+    ///
+    /// # Errors
+    /// When the bytes are no such encoding.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, VerifyError> {
+        let mut reader = Reader(bytes);
+        let mut proofs = Vec::new();
+        while !reader.0.is_empty() {
+            proofs.push(next(&mut reader).ok_or(VerifyError("the proof is malformed"))?);
+        }
+        Ok(BundleProofs(proofs))
+    }
+}
+
+impl std::fmt::Debug for BundleProofs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lengths = self.0.iter().map(|(pool, proof)| (pool.label(), proof.len()));
+        f.debug_map().entries(lengths).finish()
+    }
+}
+
+fn next(reader: &mut Reader<'_>) -> Option<(Pool, Vec<u8>)> {
+    let pool = reader.label(Pool::ALL, Pool::label)?;
+    let length = reader.length()?;
+    Some((pool, reader.take(length)?.to_vec()))
+}

@@ -1,0 +1,69 @@
+//! PCZTs to try the circuit with: made by `examples/make_pczt.rs`, committed, and worth nothing.
+//!
+//! The notes that they spend stand in a tree made for the purpose, on no chain. The key that owns
+//! them is printed below.
+
+/// Owns every note that a sample spends, and receives every output. For tests only: it is public.
+pub const TEST_ONLY_SPENDING_KEY: [u8; 32] = [0; 32];
+
+/// The witness of self-tests.
+pub(super) const SMALLEST: &[u8] = include_bytes!("../../../examples/pczt/nu6.3-ironwood-2.pczt");
+
+/// What a sample's transaction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleKind {
+    /// Spends and pays in the Orchard pool under NU6.2.
+    Nu6_2Orchard,
+    /// Spends and keeps change in the Orchard pool under NU6.3, where it allows nothing else.
+    Nu6_3Orchard,
+    /// Spends and pays in the Ironwood pool under NU6.3.
+    Nu6_3Ironwood,
+    /// Spends in the Orchard pool and pays in the Ironwood pool: two proofs.
+    Nu6_3Both,
+}
+
+/// A committed PCZT.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// What it does.
+    pub kind: SampleKind,
+    /// How many actions it has, over both bundles.
+    pub actions: usize,
+    /// The PCZT itself.
+    pub pczt: &'static [u8],
+}
+
+macro_rules! sample {
+    ($kind:ident, $name:literal, $actions:literal) => {
+        Sample {
+            kind: SampleKind::$kind,
+            actions: $actions,
+            pczt: include_bytes!(concat!("../../../examples/pczt/", $name, "-", $actions, ".pczt")),
+        }
+    };
+}
+
+impl Sample {
+    /// Every sample.
+    pub const ALL: [Sample; 13] = [
+        sample!(Nu6_2Orchard, "nu6.2-orchard", 2),
+        sample!(Nu6_2Orchard, "nu6.2-orchard", 4),
+        sample!(Nu6_2Orchard, "nu6.2-orchard", 8),
+        sample!(Nu6_2Orchard, "nu6.2-orchard", 16),
+        sample!(Nu6_3Orchard, "nu6.3-orchard", 2),
+        sample!(Nu6_3Orchard, "nu6.3-orchard", 4),
+        sample!(Nu6_3Orchard, "nu6.3-orchard", 8),
+        sample!(Nu6_3Orchard, "nu6.3-orchard", 16),
+        sample!(Nu6_3Ironwood, "nu6.3-ironwood", 2),
+        sample!(Nu6_3Ironwood, "nu6.3-ironwood", 4),
+        sample!(Nu6_3Ironwood, "nu6.3-ironwood", 8),
+        sample!(Nu6_3Ironwood, "nu6.3-ironwood", 16),
+        sample!(Nu6_3Both, "nu6.3-both", 4),
+    ];
+}
+
+/// The sample of that kind with that many actions.
+pub fn sample_pczt(kind: SampleKind, actions: usize) -> Option<&'static [u8]> {
+    let sample = Sample::ALL.iter().find(|sample| sample.kind == kind && sample.actions == actions)?;
+    Some(sample.pczt)
+}
