@@ -112,7 +112,7 @@ pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(),
         keys: keys::LockedKeys::load(&config.keys)?,
         circuits: build_all(circuits)?,
     };
-    threads.assert_one()?;
+    threads.wait_for_one()?;
 
     let listener =
         UnixListener::bind(&config.listen).map_err(ChamberError::os("bind the chamber's socket"))?;

@@ -117,7 +117,7 @@ pub struct Descriptor {
     pub verifying_keys: Vec<(&'static str, VerifyingKeyDigest)>,
     /// The largest witness taken, in bytes.
     pub witness_bytes_max: u32,
-    /// The largest answer made, in bytes.
+    /// The largest answer made, in bytes of its JSON document, where bytes stand in base64.
     pub answer_bytes_max: u32,
     /// The wall-clock limit of one proof, unless the operator sets another.
     pub time_limit: Duration,

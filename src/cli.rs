@@ -221,6 +221,8 @@ enum Command {
     Answer(collect::Args),
     /// Check a witness here, without proving
     Check(look::CheckArgs),
+    /// Print a valid witness that holds no secret, to try a circuit with
+    Sample(look::SampleArgs),
     /// Say what is being done about a job
     Status(look::StatusArgs),
     /// Verify the proof in an answer
@@ -290,6 +292,7 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
         Command::Submit(args) => submit::run(&args, connection, circuits).await,
         Command::Answer(args) => collect::run(&args, connection, circuits).await,
         Command::Check(args) => look::check(&args, circuits),
+        Command::Sample(args) => look::sample(&args, circuits),
         Command::Status(args) => look::status(&args, connection, circuits).await,
         Command::Verify(args) => look::verify(&args, circuits),
         Command::Circuits(args) => look::circuits(&args, connection, circuits).await,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
@@ -13,6 +14,8 @@ use crate::frame::Order;
 const CPU_SLACK_SECONDS: u64 = 5;
 /// File descriptors of a job process: its connection, the two standard streams, and room to spare.
 const FILES_MAX: u64 = 16;
+/// How long the threads that built the keys may take to be gone.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much less urgent proving is than keeping leases alive.
 const NICENESS: i32 = 5;
 
@@ -32,6 +35,15 @@ impl ThreadCount {
         let fields = text.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
         let threads = fields.split_whitespace().nth(17).and_then(|field| field.parse().ok());
         threads.ok_or_else(|| io::Error::other("no thread count"))
+    }
+
+    /// A thread that has been joined is still counted for a moment, until the kernel has buried it.
+    pub(super) fn wait_for_one(&self) -> Result<(), ChamberError> {
+        let until = Instant::now() + THREADS_TIMEOUT;
+        while self.assert_one().is_err() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.assert_one()
     }
 
     pub(super) fn assert_one(&self) -> Result<(), ChamberError> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream;
 use tokio::process::{Child, Command};
 
+use super::serve::stop_signal;
 use super::{Exit, Failure, Outcome_, bundle, dev_client_file, files, keys};
 use crate::broker::NatsConfig;
 use crate::bundle::{Bundle, IdentityKey};
@@ -82,10 +83,15 @@ impl Folder {
 pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     let wanted = circuits.clone().retain(|id| args.circuits.is_empty() || args.circuits.contains(id));
     eprintln!("starting a broker and a service; every proving key is built now");
-    let environment = Environment::start(&args.options, &wanted).await?;
+    let stop = stop_signal()?;
+    let mut stop = std::pin::pin!(stop);
+    let environment = tokio::select! {
+        environment = Environment::start(&args.options, &wanted) => environment?,
+        () = &mut stop => return Ok(Exit::Done),
+    };
     let client_file = environment.announce()?;
     println!("{}", environment.greeting(&client_file, &wanted));
-    let ended = environment.watch().await;
+    let ended = environment.watch(stop).await;
     let _ = std::fs::remove_file(&client_file);
     ended
 }
@@ -170,12 +176,10 @@ impl Environment {
         )
     }
 
-    /// Until Ctrl-C, or until broker or service end by themselves.
-    async fn watch(mut self) -> Outcome_ {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    /// Until it is told to stop, or until broker or service end by themselves.
+    async fn watch(mut self, stop: impl Future<Output = ()>) -> Outcome_ {
         let ended = tokio::select! {
-            _ = tokio::signal::ctrl_c() => None,
-            _ = terminate.recv() => None,
+            () = stop => None,
             _ = self.broker.wait() => Some("the broker ended"),
             _ = self.service.wait() => Some("the service ended"),
         };

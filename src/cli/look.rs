@@ -32,6 +32,20 @@ pub(super) fn check(args: &CheckArgs, circuits: &Circuits) -> Outcome_ {
 }
 
 #[derive(clap::Args)]
+pub(super) struct SampleArgs {
+    /// What it would prove
+    circuit: CircuitId,
+}
+
+pub(super) fn sample(args: &SampleArgs, circuits: &Circuits) -> Outcome_ {
+    let Some(circuit) = circuits.get(&args.circuit) else {
+        return Err(AnswerError::NotInThisBuild(args.circuit.clone()).into());
+    };
+    files::write("write the sample", &PathBuf::from("-"), &circuit.sample_witness())?;
+    Ok(Exit::Done)
+}
+
+#[derive(clap::Args)]
 pub(super) struct StatusArgs {
     /// A job id, or the ticket that `submit` wrote
     job: String,

@@ -87,7 +87,7 @@ pub(super) async fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
             .collect(),
         jobs_max,
     };
-    service::run(config, limits, command, shutdown()?).await?;
+    service::run(config, limits, command, stop_signal()?).await?;
     Ok(Exit::Done)
 }
 
@@ -108,7 +108,7 @@ fn time_limits(config: &ServiceConfig, circuits: &Circuits) -> Result<HashMap<Ci
 }
 
 /// The first SIGTERM or SIGINT.
-fn shutdown() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

@@ -290,11 +290,8 @@ fn stream_differences(found: &Config, needed: &Config) -> Vec<Difference> {
         &found.discard_new_per_subject,
         &needed.discard_new_per_subject,
     );
-    compare.setting(
-        "max_msgs_per_subject",
-        &found.max_messages_per_subject,
-        &needed.max_messages_per_subject,
-    );
+    let (of_found, of_needed) = (found.max_messages_per_subject, needed.max_messages_per_subject);
+    compare.setting("max_msgs_per_subject", &limit(of_found), &limit(of_needed));
     compare.setting("max_msgs", &limit(found.max_messages), &limit(needed.max_messages));
     compare.setting("max_bytes", &limit(found.max_bytes), &limit(needed.max_bytes));
     compare.setting("max_age", &found.max_age, &needed.max_age);

@@ -41,9 +41,12 @@ pub(super) trait Statement: Send + Sync + 'static {
     fn open(witness: &[u8]) -> Result<(Self::Synthesis, Vec<Base>), InvalidWitness>;
 }
 
-/// The largest answer of a circuit: its proof and its public inputs.
+/// What the answer's document holds besides proof and public inputs, in bytes, and room to spare.
+const DOCUMENT_BYTES: usize = 2048;
+
+/// The largest answer of a circuit: the document, with its proof and its public inputs in base64.
 pub(super) const fn answer_bytes<S: Statement>() -> u32 {
-    (S::PROOF_BYTES + S::PUBLIC_INPUTS * Element::BYTES) as u32
+    (DOCUMENT_BYTES + (S::PROOF_BYTES + S::PUBLIC_INPUTS * Element::BYTES) * 4 / 3) as u32
 }
 
 /// The public inputs of a witness.
