@@ -22,6 +22,7 @@ const LABEL: &[u8] = b"sealprove/1 bundle\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
     /// The protocol's version.
+    #[schemars(extend("const" = "1"))]
     pub version: String,
     /// The deployment's name, bound in every seal.
     pub deployment: Deployment,
@@ -100,7 +101,7 @@ pub struct SignedBundle {
 /// The public half of the identity key: what a client pins. 32 bytes, printed as `ed25519:` and base64.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^ed25519:[A-Za-z0-9+/]{43}=$"))]
 pub struct Identity([u8; 32]);
 
 /// The private half of the identity key: 32 bytes, kept off-line.
