@@ -249,7 +249,7 @@ impl Running {
         self.tickets.chamber_gone();
         match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
             Ok(Ok(_)) if expected => {}
-            Ok(Ok(status)) => error!(%status, "the chamber died; its jobs will be tried again"),
+            Ok(Ok(status)) => error!(%status, "the chamber ended by itself"),
             _ => {
                 warn!("the chamber does not end by itself");
                 let _ = self.child.kill().await;
