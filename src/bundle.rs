@@ -22,6 +22,7 @@ const LABEL: &[u8] = b"sealprove/1 bundle\n";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
     /// The protocol's version.
+    #[schemars(extend("const" = "1"))]
     pub version: String,
     /// The deployment's name, bound in every seal.
     pub deployment: Deployment,
@@ -34,7 +35,8 @@ pub struct Bundle {
     pub issued_at: u64,
     /// When it stops being good.
     pub expires_at: u64,
-    /// The keys that may be sealed to.
+    /// The keys that may be sealed to. Keys of a scheme that this version does not know are passed over.
+    #[serde(deserialize_with = "known_keys")]
     pub keys: Vec<BundleKey>,
     /// The circuits that are proved.
     pub circuits: Vec<BundleCircuit>,
@@ -55,6 +57,15 @@ pub struct BundleKey {
     pub seal_until: u64,
     /// The last deadline that a job sealed to it may have.
     pub open_until: u64,
+}
+
+/// A deployment may list keys of schemes that are newer than this program: they are not for us.
+fn known_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<BundleKey>, D::Error> {
+    let keys = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    let known = keys.into_iter().filter(|key| Scheme::deserialize(&key["scheme"]).is_ok());
+    known
+        .map(|key| serde_json::from_value(key).map_err(|_| serde::de::Error::custom("expected a key")))
+        .collect()
 }
 
 /// A circuit as a client needs to know it.
@@ -100,7 +111,7 @@ pub struct SignedBundle {
 /// The public half of the identity key: what a client pins. 32 bytes, printed as `ed25519:` and base64.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^ed25519:[A-Za-z0-9+/]{43}=$"))]
 pub struct Identity([u8; 32]);
 
 /// The private half of the identity key: 32 bytes, kept off-line.
@@ -163,7 +174,7 @@ impl Bundle {
                 return Err(BundleError::Malformed("a key id does not follow from its key"));
             }
             if key.seal_from >= key.seal_until
-                || key.open_until < self.expires_at + LIFETIME_SECONDS_MAX + GRACE_SECONDS
+                || key.open_until < self.expires_at.saturating_add(LIFETIME_SECONDS_MAX + GRACE_SECONDS)
             {
                 return Err(BundleError::Malformed("a key's life ends before jobs sealed to it can"));
             }
@@ -234,6 +245,9 @@ impl SignedBundle {
         key.verify_strict(&[LABEL, &self.payload.0].concat(), &signature)
             .map_err(|_| BundleError::Signature(identity))?;
         let bundle = self.read_unverified()?;
+        if bundle.identity != identity {
+            return Err(BundleError::Malformed("it names another identity than the one that signed it"));
+        }
         if bundle.expires_at <= now {
             return Err(BundleError::Expired(bundle.expires_at));
         }
@@ -329,6 +343,10 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
     const DAY: u64 = 86_400;
 
+    fn identity_key() -> IdentityKey {
+        IdentityKey::from_bytes(&[7; 32])
+    }
+
     fn key(seal_from: u64) -> BundleKey {
         let (_, public) = generate_key();
         BundleKey {
@@ -345,7 +363,7 @@ mod tests {
         Bundle {
             version: "1".into(),
             deployment: "lab".parse().unwrap(),
-            identity: IdentityKey::from_bytes(&[7; 32]).identity(),
+            identity: identity_key().identity(),
             serial: 7,
             issued_at: NOW,
             expires_at: NOW + 30 * DAY,
@@ -356,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_signed_bundle_is_accepted_by_its_identity_alone() {
-        let identity = IdentityKey::generate();
+        let identity = identity_key();
         let signed = SignedBundle::from_json(&bundle().sign(&identity).to_json()).unwrap();
         assert_eq!(signed.verify(identity.identity(), NOW, 7).unwrap(), bundle_like(&signed));
 
@@ -374,8 +392,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_a_scheme_to_come_is_passed_over() {
+        let mut json = serde_json::to_value(bundle()).unwrap();
+        json["keys"][0]["scheme"] = "xwing".into();
+        let read: Bundle = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(read.keys.len(), 2);
+        json["keys"][1]["public_key"] = 7.into();
+        assert!(serde_json::from_value::<Bundle>(json).is_err());
+    }
+
+    #[test]
     fn an_old_or_expired_bundle_is_refused() {
-        let identity = IdentityKey::generate();
+        let identity = identity_key();
         let signed = bundle().sign(&identity);
         let verify = |now, seen| signed.verify(identity.identity(), now, seen);
         assert_eq!(verify(NOW, 8), Err(BundleError::Rollback { found: 7, seen: 8 }));

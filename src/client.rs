@@ -125,8 +125,9 @@ pub enum Collected {
     NotYet,
     /// The answer, from the process that opened the job.
     Answer(Box<Answer>),
-    /// Something on the answer's subject that cannot be shown to be the answer: a hint.
-    Unauthenticated(Code),
+    /// Something on the answer's subject that cannot be shown to be the answer: a hint, if it is even of
+    /// this protocol.
+    Unauthenticated(Option<Code>),
     /// No answer ten minutes after the deadline: a defect of the service.
     Lost,
     /// The time for which answers are kept is over.
@@ -316,9 +317,7 @@ impl Client {
             return Ok(missing(ticket, unix_now()));
         };
         let header = AnswerHeader::parse(|name| stored.header(name));
-        Ok(header.map_or(Collected::Unauthenticated(Code::MalformedJob), |header| {
-            accept(ticket, &header, &stored.payload)
-        }))
+        Ok(header.map_or(Collected::Unauthenticated(None), |header| accept(ticket, &header, &stored.payload)))
     }
 
     /// Waits for a job's answer: woken by the broker, and looking again and again in case nothing wakes.
@@ -344,9 +343,13 @@ impl Client {
             }
             status(self.status(job).await.unwrap_or_default());
             let woken = async {
-                match &mut live {
-                    Some(live) => drop(live.next().await),
-                    None => std::future::pending().await,
+                // A subscription that has ended wakes nobody.
+                let woken = match &mut live {
+                    Some(live) => live.next().await,
+                    None => None,
+                };
+                if woken.is_none() {
+                    std::future::pending::<()>().await;
                 }
             };
             let _ = tokio::time::timeout(jittered(pause), woken).await;
@@ -405,10 +408,9 @@ impl SealedJob {
 
 /// What no answer means at `now`.
 fn missing(ticket: &Ticket, now: u64) -> Collected {
-    let expires = ticket.header().expires;
-    if now > expires + 2 * LIFETIME_SECONDS_MAX {
+    if now > ticket.sealed_at().saturating_add(2 * LIFETIME_SECONDS_MAX) {
         Collected::Gone
-    } else if now > expires + GRACE_SECONDS {
+    } else if now > ticket.header().expires.saturating_add(GRACE_SECONDS) {
         Collected::Lost
     } else {
         Collected::NotYet
@@ -433,6 +435,6 @@ fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
         {
             Collected::Answer(Box::new(answer))
         }
-        _ => Collected::Unauthenticated(header.code),
+        _ => Collected::Unauthenticated(Some(header.code)),
     }
 }

@@ -29,6 +29,8 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
+        // The schema is that of the field below, which says the pattern.
+        #[schemars(!try_from, !into)]
         pub struct $name(#[schemars(regex(pattern = $pattern))] String);
 
         impl $name {
@@ -219,7 +221,7 @@ impl fmt::Display for AnswerMode {
 /// SHA-256 over a pinned verifying key, printed as `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^sha256:[0-9a-f]{64}$"))]
 pub struct VerifyingKeyDigest(pub [u8; 32]);
 
 impl FromStr for VerifyingKeyDigest {

@@ -173,7 +173,7 @@ impl<'a> Job<'a> {
         if !self.header.verifying_key.takes(loaded.descriptor.verifying_key()) {
             return Err(Code::VerifyingKeyMismatch.into());
         }
-        if unix_now() > self.header.expires + SKEW_SECONDS {
+        if unix_now() > self.header.expires.saturating_add(SKEW_SECONDS) {
             return Err(Code::Expired.into());
         }
         if witness.expose().len() > loaded.descriptor.witness_bytes_max as usize {

@@ -28,6 +28,8 @@ mod keys;
 mod poseidon;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tamper;
 
 /// The field of both circuits.

@@ -89,15 +89,17 @@ pub(super) async fn finish(
 fn unanswered(collected: &Collected, ticket: &Ticket) -> Failure {
     let job = ticket.job();
     match collected {
-        Collected::Unauthenticated(code) => Failure::new(
-            if *code == Code::Ok { Exit::Failed } else { Exit::from(*code) },
+        Collected::Unauthenticated(Some(code)) if *code != Code::Ok => Failure::new(
+            Exit::from(*code),
             format!(
-                "job {job}: {code}: {} (unauthenticated: this may be the service's word, or a forgery)",
-                if *code == Code::Ok {
-                    "an answer that does not open for this ticket"
-                } else {
-                    code.message()
-                }
+                "job {job}: {code}: {} (unauthenticated: the service's word, or a forgery)",
+                code.message()
+            ),
+        ),
+        Collected::Unauthenticated(_) => Failure::new(
+            Exit::Failed,
+            format!(
+                "job {job}: what lies on its answer's subject does not open for this ticket: not its answer"
             ),
         ),
         Collected::Lost => Failure::new(

@@ -70,7 +70,8 @@ const CONNECTIONS_SPARE: usize = 8;
 
 pub(super) async fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
     let config = ServiceConfig::read(&args.config)?;
-    let program = std::env::current_exe()?;
+    // This very program, also when its file has been replaced by an upgrade.
+    let program = PathBuf::from("/proc/self/exe");
     let keys = config.keys.clone();
     let jobs_max = config.service.slots + CONNECTIONS_SPARE;
     let limits = time_limits(&config, circuits)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Bundle, BundleCircuit};
 use crate::circuit::PublicInputs;
+use crate::clock::unix_now;
 use crate::envelope::{AnswerSecret, Sealed};
 use crate::job::{
     AnswerMode, CircuitId, Deployment, JobId, JobSubject, KeyId, Lane, Tenant, VerifyingKeyDigest,
@@ -46,6 +47,7 @@ pub struct Ticket {
     answer_secret: AnswerSecret,
     public_inputs: Option<PublicInputs>,
     verifying_keys: Vec<VerifyingKeyDigest>,
+    sealed_at: u64,
 }
 
 /// The ticket's file.
@@ -67,6 +69,8 @@ struct File {
     enc: Base64,
     answer_secret: Base64,
     public_inputs: Option<Base64>,
+    /// Unix seconds.
+    sealed_at: u64,
 }
 
 impl Ticket {
@@ -85,6 +89,7 @@ impl Ticket {
             answer_secret: sealed.answer_secret.clone(),
             public_inputs: public_inputs.map(PublicInputs),
             verifying_keys: labelled.chain([listed.verifying_key]).collect(),
+            sealed_at: unix_now(),
         }
     }
 
@@ -96,6 +101,11 @@ impl Ticket {
     /// Which job it is for.
     pub fn job(&self) -> &JobId {
         &self.header.subject.job
+    }
+
+    /// When it was sealed, in Unix seconds.
+    pub fn sealed_at(&self) -> u64 {
+        self.sealed_at
     }
 
     /// The public inputs that the client computed itself, where it knows the circuit.
@@ -170,6 +180,7 @@ impl Ticket {
             enc: Base64(self.enc.clone()),
             answer_secret: Base64(self.answer_secret.expose().to_vec()),
             public_inputs: self.public_inputs.clone().map(|inputs| Base64(inputs.0)),
+            sealed_at: self.sealed_at,
         }
     }
 
@@ -193,6 +204,7 @@ impl Ticket {
             answer_secret: AnswerSecret::from_bytes(file.answer_secret.0.try_into().ok()?),
             public_inputs: file.public_inputs.map(|inputs| PublicInputs(inputs.0)),
             verifying_keys: file.verifying_keys,
+            sealed_at: file.sealed_at,
         })
     }
 }

@@ -294,6 +294,11 @@ fn stream_differences(found: &Config, needed: &Config) -> Vec<Difference> {
     compare.setting("max_msgs_per_subject", &limit(of_found), &limit(of_needed));
     compare.setting("max_msgs", &limit(found.max_messages), &limit(needed.max_messages));
     compare.setting("max_bytes", &limit(found.max_bytes), &limit(needed.max_bytes));
+    compare.setting(
+        "max_msg_size",
+        &limit(found.max_message_size.into()),
+        &limit(needed.max_message_size.into()),
+    );
     compare.setting("max_age", &found.max_age, &needed.max_age);
     compare.setting("allow_direct", &found.allow_direct, &needed.allow_direct);
     compare.setting("deny_delete", &found.deny_delete, &needed.deny_delete);

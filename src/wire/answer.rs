@@ -60,8 +60,10 @@ impl AnswerHeader {
 
 /// The document of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("oneOf" = [{"required": ["verifying_key", "proof", "public_inputs"]}, {"required": ["error"]}]))]
 pub struct Answer {
     /// The protocol's version.
+    #[schemars(extend("const" = "1"))]
     pub version: String,
     /// Which job it answers.
     pub job: JobId,
@@ -190,7 +192,7 @@ impl Answer {
 
 /// Bytes that stand as padded standard base64 (RFC 4648 section 4) in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("contentEncoding" = "base64"))]
 pub struct Base64(pub Vec<u8>);
 
 impl Serialize for Base64 {

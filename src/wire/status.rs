@@ -10,6 +10,7 @@ use crate::job::{JobId, Tenant};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The protocol's version.
+    #[schemars(extend("const" = "1"))]
     pub version: String,
     /// Whose job it is.
     pub tenant: Tenant,

@@ -26,7 +26,7 @@ use crate::job::VerifyingKeyDigest;
 pub(super) const LABEL: &str = "main";
 
 /// What the glue needs to know of a circuit.
-pub(super) trait Statement: Send + Sync + 'static {
+pub(super) trait Halo2Circuit: Send + Sync + 'static {
     /// The circuit has 2^`K` rows.
     const K: u32;
     /// Length of every proof.
@@ -41,34 +41,12 @@ pub(super) trait Statement: Send + Sync + 'static {
     fn open(witness: &[u8]) -> Result<(Self::Synthesis, Vec<Base>), InvalidWitness>;
 }
 
-/// What the answer's document holds besides proof and public inputs, in bytes, and room to spare.
-const DOCUMENT_BYTES: usize = 2048;
-
-/// The largest answer of a circuit: the document, with its proof and its public inputs in base64.
-pub(super) const fn answer_bytes<S: Statement>() -> u32 {
-    (DOCUMENT_BYTES + (S::PROOF_BYTES + S::PUBLIC_INPUTS * Element::BYTES) * 4 / 3) as u32
-}
+/// The largest answer of a circuit: the document that holds a proof and its public inputs in base64.
+pub(super) const ANSWER_BYTES_MAX: u32 = 8192;
 
 /// The public inputs of a witness.
-pub(super) fn check<S: Statement>(witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
-    S::open(witness).map(|(_, instance)| encode(&instance))
-}
-
-/// Builds what [`crate::circuit::Circuit::build_verifying_key`] returns.
-pub(super) fn build_verifying_key<S: Statement>() -> Result<Box<dyn VerifyingKey>, BuildError> {
-    let params = Params::new(S::K);
-    let key = plonk::keygen_vk(&params, &S::Synthesis::default()).map_err(build_error)?;
-    Ok(Box::new(Verifier::<S> { digest: digest(&key), params, key, statement: PhantomData }))
-}
-
-/// Builds what [`crate::circuit::Circuit::build_proving_key`] returns.
-pub(super) fn build_proving_key<S: Statement>() -> Result<Box<dyn ProvingKey>, BuildError> {
-    let params = Params::new(S::K);
-    let empty = S::Synthesis::default();
-    let verifying_key = plonk::keygen_vk(&params, &empty).map_err(build_error)?;
-    let digest = digest(&verifying_key);
-    let key = plonk::keygen_pk(&params, verifying_key, &empty).map_err(build_error)?;
-    Ok(Box::new(Prover::<S> { digest, params, key, statement: PhantomData }))
+pub(super) fn check<C: Halo2Circuit>(witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
+    C::open(witness).map(|(_, instance)| encode(&instance))
 }
 
 /// No witness is near when keys are built, so the cause may be told.
@@ -81,62 +59,93 @@ fn digest(key: &plonk::VerifyingKey<vesta::Affine>) -> VerifyingKeyDigest {
     VerifyingKeyDigest(Sha256::digest(format!("{:#?}", key.pinned())).into())
 }
 
-struct Verifier<S> {
+/// Verifies proofs of one circuit.
+pub(super) struct Verifier<C> {
     digest: VerifyingKeyDigest,
     params: Params<vesta::Affine>,
     key: plonk::VerifyingKey<vesta::Affine>,
-    statement: PhantomData<S>,
+    circuit: PhantomData<C>,
 }
 
-impl<S: Statement> VerifyingKey for Verifier<S> {
+impl<C: Halo2Circuit> Verifier<C> {
+    /// Builds the verifying key from the circuit without a witness.
+    pub(super) fn build() -> Result<Self, BuildError> {
+        let params = Params::new(C::K);
+        let key = plonk::keygen_vk(&params, &C::Synthesis::default()).map_err(build_error)?;
+        Ok(Verifier { digest: digest(&key), params, key, circuit: PhantomData })
+    }
+}
+
+impl<C: Halo2Circuit> VerifyingKey for Verifier<C> {
     fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
         vec![(LABEL, self.digest)]
     }
 
     fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
-        verify::<S>(&self.params, &self.key, self.digest, proof)
+        verify::<C>(&self.params, &self.key, self.digest, proof)
     }
 }
 
-struct Prover<S> {
+/// Makes proofs of one circuit.
+///
+/// halo2 does not wipe the polynomials that it makes of a witness: the process that proves must end
+/// with its job.
+pub(super) struct Prover<C> {
     digest: VerifyingKeyDigest,
     params: Params<vesta::Affine>,
     key: plonk::ProvingKey<vesta::Affine>,
-    statement: PhantomData<S>,
+    circuit: PhantomData<C>,
 }
 
-impl<S: Statement> ProvingKey for Prover<S> {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
-        vec![(LABEL, self.digest)]
+impl<C: Halo2Circuit> Prover<C> {
+    /// Builds the proving key from the circuit without a witness.
+    pub(super) fn build() -> Result<Self, BuildError> {
+        let params = Params::new(C::K);
+        let empty = C::Synthesis::default();
+        let verifying_key = plonk::keygen_vk(&params, &empty).map_err(build_error)?;
+        let digest = digest(&verifying_key);
+        let key = plonk::keygen_pk(&params, verifying_key, &empty).map_err(build_error)?;
+        Ok(Prover { digest, params, key, circuit: PhantomData })
     }
 
-    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
-        let (circuit, instance) =
-            S::open(witness).map_err(|_| ProveError("the witness does not pass the check"))?;
-        let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::with_capacity(S::PROOF_BYTES));
+    /// Proves, or makes what looks like a proof: halo2 does not ask whether the circuit is satisfied.
+    pub(super) fn create(&self, circuit: C::Synthesis, instance: &[Base]) -> Result<Proof, ProveError> {
+        let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(Vec::with_capacity(C::PROOF_BYTES));
         plonk::create_proof(
             &self.params,
             &self.key,
             &[circuit],
-            &[&[&instance]],
+            &[&[instance]],
             UnwrapErr(SysRng),
             &mut transcript,
         )
         .map_err(|_| ProveError("the constraint system took no such assignment"))?;
         Ok(Proof {
             proof: transcript.finalize(),
-            public_inputs: encode(&instance),
+            public_inputs: encode(instance),
             output: None,
             verifying_key: self.digest,
         })
     }
+}
+
+impl<C: Halo2Circuit> ProvingKey for Prover<C> {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        vec![(LABEL, self.digest)]
+    }
+
+    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
+        let (circuit, instance) =
+            C::open(witness).map_err(|_| ProveError("the witness does not pass the check"))?;
+        self.create(circuit, &instance)
+    }
 
     fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
-        verify::<S>(&self.params, self.key.get_vk(), self.digest, proof)
+        verify::<C>(&self.params, self.key.get_vk(), self.digest, proof)
     }
 }
 
-fn verify<S: Statement>(
+fn verify<C: Halo2Circuit>(
     params: &Params<vesta::Affine>,
     key: &plonk::VerifyingKey<vesta::Affine>,
     digest: VerifyingKeyDigest,
@@ -148,10 +157,10 @@ fn verify<S: Statement>(
     if proof.output.is_some() {
         return Err(VerifyError("this circuit returns no output document"));
     }
-    if proof.proof.len() != S::PROOF_BYTES {
+    if proof.proof.len() != C::PROOF_BYTES {
         return Err(VerifyError("the proof has the wrong length"));
     }
-    let instance = decode(&proof.public_inputs, S::PUBLIC_INPUTS)?;
+    let instance = decode(&proof.public_inputs, C::PUBLIC_INPUTS)?;
     let mut transcript = Blake2bRead::<_, _, Challenge255<_>>::init(&proof.proof[..]);
     plonk::verify_proof(params, key, SingleVerifier::new(params), &[&[&instance]], &mut transcript)
         .map_err(|_| VerifyError("the proof does not hold for these public inputs"))

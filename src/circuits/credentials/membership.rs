@@ -24,13 +24,13 @@
 //! and the number of inputs is in the capacity element; identity and nullifier differ by their tag. So
 //! a node is no leaf, a nullifier is no leaf, and publishing a nullifier says nothing of the leaf.
 //!
-//! [`circuit`] has the constraints.
+//! The constraints are in `circuit.rs`.
 
 use std::time::Duration;
 
 use schemars::{JsonSchema, schema_for};
 use serde::Serialize;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::json::{Fields, Hex};
 use super::{Base, Element, SecretElement, json, keys, poseidon};
@@ -159,7 +159,7 @@ impl Statement {
     /// # Errors
     /// When they are not the encoding of such a statement.
     pub fn from_public_inputs(public_inputs: &PublicInputs) -> Result<Self, VerifyError> {
-        let rows = keys::decode(public_inputs, <Membership as keys::Statement>::PUBLIC_INPUTS)?;
+        let rows = keys::decode(public_inputs, <Membership as keys::Halo2Circuit>::PUBLIC_INPUTS)?;
         let row = |index: usize| Element(rows[index]);
         Ok(Statement {
             root: row(circuit::ROOT_ROW),
@@ -187,7 +187,7 @@ impl Circuit for Membership {
                 VERIFYING_KEY.parse().expect("Cannot panic: a literal digest"),
             )],
             witness_bytes_max: WITNESS_BYTES_MAX,
-            answer_bytes_max: keys::answer_bytes::<Self>(),
+            answer_bytes_max: keys::ANSWER_BYTES_MAX,
             time_limit: Duration::from_secs(60),
         }
     }
@@ -209,15 +209,15 @@ impl Circuit for Membership {
     }
 
     fn build_verifying_key(&self) -> Result<Box<dyn VerifyingKey>, BuildError> {
-        keys::build_verifying_key::<Self>()
+        Ok(Box::new(keys::Verifier::<Self>::build()?))
     }
 
     fn build_proving_key(&self) -> Result<Box<dyn ProvingKey>, BuildError> {
-        keys::build_proving_key::<Self>()
+        Ok(Box::new(keys::Prover::<Self>::build()?))
     }
 }
 
-impl keys::Statement for Membership {
+impl keys::Halo2Circuit for Membership {
     const K: u32 = 11;
     const PROOF_BYTES: usize = 2464;
     const PUBLIC_INPUTS: usize = 4;
@@ -270,7 +270,7 @@ impl Opening {
         const NAMES: [&str; 5] = ["secret", "index", "path", "external_nullifier", "signal_hash"];
         let fields = Fields::read(witness, WITNESS_BYTES_MAX, &NAMES)?;
         let index = fields.number("index")?;
-        let siblings = fields.elements::<DEPTH>("path")?;
+        let siblings = Zeroizing::new(fields.elements::<DEPTH>("path")?);
         Ok(Opening {
             secret: fields.element("secret")?,
             steps: std::array::from_fn(|level| Step {

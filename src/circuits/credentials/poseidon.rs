@@ -101,3 +101,17 @@ impl Poseidon {
             .hash(layouter.namespace(|| "hash"), message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ff::PrimeField;
+
+    use super::*;
+
+    #[test]
+    fn a_tag_is_its_name_in_ascii() {
+        let mut expected = [0; 32];
+        expected[..20].copy_from_slice(b"sealprove commitment");
+        assert_eq!(tag("sealprove commitment").to_repr(), expected);
+    }
+}

@@ -12,7 +12,7 @@
 //! | 1 | `threshold` | the least value for which the statement holds, as a number below 2^64 |
 //!
 //! A proof says nothing about when the commitment was made or by whom: the verifier compares row 0
-//! with the commitment that it knows. [`circuit`] has the constraints.
+//! with the commitment that it knows. The constraints are in `circuit.rs`.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl Statement {
     /// # Errors
     /// When they are not the encoding of such a statement.
     pub fn from_public_inputs(public_inputs: &PublicInputs) -> Result<Self, VerifyError> {
-        let rows = keys::decode(public_inputs, <Threshold as keys::Statement>::PUBLIC_INPUTS)?;
+        let rows = keys::decode(public_inputs, <Threshold as keys::Halo2Circuit>::PUBLIC_INPUTS)?;
         let bytes = Element(rows[circuit::THRESHOLD_ROW]).to_bytes();
         let (low, high) = bytes.split_at(8);
         if high.iter().any(|byte| *byte != 0) {
@@ -104,7 +104,7 @@ impl Circuit for Threshold {
                 VERIFYING_KEY.parse().expect("Cannot panic: a literal digest"),
             )],
             witness_bytes_max: WITNESS_BYTES_MAX,
-            answer_bytes_max: keys::answer_bytes::<Self>(),
+            answer_bytes_max: keys::ANSWER_BYTES_MAX,
             time_limit: Duration::from_secs(30),
         }
     }
@@ -119,15 +119,15 @@ impl Circuit for Threshold {
     }
 
     fn build_verifying_key(&self) -> Result<Box<dyn VerifyingKey>, BuildError> {
-        keys::build_verifying_key::<Self>()
+        Ok(Box::new(keys::Verifier::<Self>::build()?))
     }
 
     fn build_proving_key(&self) -> Result<Box<dyn ProvingKey>, BuildError> {
-        keys::build_proving_key::<Self>()
+        Ok(Box::new(keys::Prover::<Self>::build()?))
     }
 }
 
-impl keys::Statement for Threshold {
+impl keys::Halo2Circuit for Threshold {
     const K: u32 = 7;
     const PROOF_BYTES: usize = 2496;
     const PUBLIC_INPUTS: usize = 2;

