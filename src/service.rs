@@ -148,7 +148,7 @@ pub async fn run(
     info!(address = %bound, deployment = %bundle.deployment, serial = bundle.serial, "admin address open");
 
     let command = chamber(&bundle);
-    let chamber = Chamber::start(command, metrics.clone());
+    let chamber = Chamber::start(command, metrics.clone(), readiness.clone());
     let stopping = Stopping::after(shutdown);
     let (stop, hand_back) = watch::channel(false);
     let start = async {
@@ -163,7 +163,6 @@ pub async fn run(
         started = start => started?,
         () = stopping.wait() => { chamber.stop().await; return Ok(()) },
     };
-    readiness.chamber(true);
     tokio::spawn(serve_bundle(client.clone(), config.prefix.bundle(), signed.to_json()));
 
     let expected = Mutex::default();

@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
+use super::readiness::Readiness;
 use crate::broker::jittered;
 use crate::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead};
 use crate::job::{CircuitId, Deployment, JobId, KeyId};
@@ -88,10 +89,10 @@ pub(super) enum NoReply {
 
 impl Chamber {
     /// Starts a chamber, and starts it again whenever it dies.
-    pub(super) fn start(command: ChamberCommand, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn start(command: ChamberCommand, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Self {
         let (live_sender, live) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let supervisor = tokio::spawn(supervise(command, metrics, live_sender, stopped));
+        let supervisor = tokio::spawn(supervise(command, metrics, readiness, live_sender, stopped));
         Chamber { live, stop, supervisor }
     }
 
@@ -124,6 +125,7 @@ impl Chamber {
 async fn supervise(
     command: ChamberCommand,
     metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
     live: watch::Sender<Option<Arc<Live>>>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -132,7 +134,8 @@ async fn supervise(
         metrics.chamber_started();
         match Running::spawn(&command) {
             Ok(mut running) => {
-                let was_ready = running.serve(&live, &metrics, &mut stopped).await;
+                let was_ready = running.serve(&live, &metrics, &readiness, &mut stopped).await;
+                readiness.chamber(false);
                 live.send_replace(None);
                 let expected = *stopped.borrow();
                 running.end(expected).await;
@@ -181,6 +184,7 @@ impl Running {
         &mut self,
         live: &watch::Sender<Option<Arc<Live>>>,
         metrics: &Metrics,
+        readiness: &Readiness,
         stopped: &mut watch::Receiver<bool>,
     ) -> bool {
         let mut was_ready = false;
@@ -193,6 +197,7 @@ impl Running {
                 Ok((Event::Ready { keys, circuits }, _)) => {
                     was_ready = true;
                     live.send_replace(Some(self.live(keys, circuits, metrics)));
+                    readiness.chamber(true);
                 }
                 Ok((Event::Started { ticket, pid }, _)) => self.tickets.started(ticket, pid),
                 Ok((Event::Ended { ticket, end }, _)) => {
