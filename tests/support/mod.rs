@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use lab::{Lab, Setup};
 pub use nats::Nats;
-pub use process::{Ran, is_alive, rogue, sealprove};
+pub use process::{Ran, children_of, is_alive, rogue, sealprove};
 pub use raw::{RawJob, Stored, unix_now};
 pub use service::{Service, gone};
 

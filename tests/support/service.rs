@@ -141,6 +141,25 @@ impl Service {
         self.process.lock().expect("the process").crash();
     }
 
+    /// Stops the service, its chamber and all jobs, as a machine that hangs would.
+    pub fn freeze(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        let group = rustix::process::Pid::from_raw(self.pid).expect("a process id");
+        rustix::process::kill_process_group(group, signal).expect("signal the service");
+    }
+
+    /// The service's own process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
     pub fn terminate(&self) {
         self.process.lock().expect("the process").terminate();
     }
