@@ -18,7 +18,6 @@ use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use super::readiness::Readiness;
 use crate::broker::jittered;
 use crate::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead};
 use crate::job::{CircuitId, Deployment, JobId, KeyId};
@@ -51,6 +50,8 @@ pub(super) struct Chamber {
     live: watch::Receiver<Option<Arc<Live>>>,
     stop: watch::Sender<bool>,
     supervisor: tokio::task::JoinHandle<()>,
+    /// The first chamber ended before it was ready, or never started: another would fare no better.
+    hopeless: watch::Receiver<bool>,
 }
 
 /// A chamber that is ready.
@@ -89,16 +90,37 @@ pub(super) enum NoReply {
 
 impl Chamber {
     /// Starts a chamber, and starts it again whenever it dies.
-    pub(super) fn start(command: ChamberCommand, metrics: Arc<Metrics>, readiness: Arc<Readiness>) -> Self {
+    pub(super) fn start(command: ChamberCommand, metrics: Arc<Metrics>) -> Self {
         let (live_sender, live) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let supervisor = tokio::spawn(supervise(command, metrics, readiness, live_sender, stopped));
-        Chamber { live, stop, supervisor }
+        let (hope, hopeless) = watch::channel(false);
+        let supervisor = tokio::spawn(supervise(command, metrics, live_sender, stopped, hope));
+        Chamber { live, stop, supervisor, hopeless }
     }
 
     /// The chamber, if it is ready.
     pub(super) fn live(&self) -> Option<Arc<Live>> {
         self.live.borrow().clone()
+    }
+
+    /// Until it is certain that no chamber will be ready.
+    pub(super) async fn never_ready(&self) {
+        if self.hopeless.clone().wait_for(|hopeless| *hopeless).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Says to `follow` whether a chamber is ready, now and at every change.
+    pub(super) fn follow(&self, follow: impl Fn(bool) + Send + 'static) {
+        let mut live = self.live.clone();
+        tokio::spawn(async move {
+            loop {
+                follow(live.borrow_and_update().is_some());
+                if live.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// Waits until a chamber is ready.
@@ -125,26 +147,31 @@ impl Chamber {
 async fn supervise(
     command: ChamberCommand,
     metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
     live: watch::Sender<Option<Arc<Live>>>,
     mut stopped: watch::Receiver<bool>,
+    hopeless: watch::Sender<bool>,
 ) {
     let mut wait = RESTART_WAIT[0];
+    let mut ever_ready = false;
     while !*stopped.borrow() {
         metrics.chamber_started();
         match Running::spawn(&command) {
             Ok(mut running) => {
-                let was_ready = running.serve(&live, &metrics, &readiness, &mut stopped).await;
-                readiness.chamber(false);
+                let was_ready = running.serve(&live, &metrics, &mut stopped).await;
                 live.send_replace(None);
                 let expected = *stopped.borrow();
                 running.end(expected).await;
                 wait = if was_ready { RESTART_WAIT[0] } else { (wait * 2).min(RESTART_WAIT[1]) };
+                ever_ready |= was_ready;
             }
             Err(cause) => {
                 error!(%cause, "the chamber cannot be started");
                 wait = (wait * 2).min(RESTART_WAIT[1]);
             }
+        }
+        if !ever_ready {
+            let _ = hopeless.send(true);
+            return;
         }
         tokio::select! {
             () = tokio::time::sleep(jittered(wait)) => {}
@@ -184,7 +211,6 @@ impl Running {
         &mut self,
         live: &watch::Sender<Option<Arc<Live>>>,
         metrics: &Metrics,
-        readiness: &Readiness,
         stopped: &mut watch::Receiver<bool>,
     ) -> bool {
         let mut was_ready = false;
@@ -197,7 +223,6 @@ impl Running {
                 Ok((Event::Ready { keys, circuits }, _)) => {
                     was_ready = true;
                     live.send_replace(Some(self.live(keys, circuits, metrics)));
-                    readiness.chamber(true);
                 }
                 Ok((Event::Started { ticket, pid }, _)) => self.tickets.started(ticket, pid),
                 Ok((Event::Ended { ticket, end }, _)) => {
