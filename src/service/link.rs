@@ -330,7 +330,8 @@ impl Live {
             (None, _) => Err(NoReply::Dropped),
             (_, Err(_) | Ok(Err(_))) => Err(NoReply::ChamberGone),
             (Some(Ok(reply)), Ok(Ok(End::Answered))) => Ok(reply),
-            (Some(Err(_)), Ok(Ok(End::Answered))) => Err(NoReply::Silent),
+            // It said what is no reply: it was killed for that, unless it was quicker to end by itself.
+            (Some(Err(_)), Ok(Ok(End::Answered | End::Dropped))) => Err(NoReply::Silent),
             (Some(_), Ok(Ok(end))) => Err(NoReply::Ended(end)),
         }
     }
