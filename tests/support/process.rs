@@ -78,11 +78,12 @@ pub fn is_alive(pid: i32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
 }
 
-/// The processes that `parent` has started.
+/// The processes that `parent` has started and that are alive.
 pub fn children_of(parent: i32) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").expect("read /proc").flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| state_and_parent(*pid).is_some_and(|(_, of)| of == parent)).collect()
+    let alive = pids.filter(|pid| is_alive(*pid));
+    alive.filter(|pid| state_and_parent(*pid).is_some_and(|(_, of)| of == parent)).collect()
 }
 
 /// From `/proc/<pid>/stat`: `pid (name) state parent …`, where the name may hold anything.

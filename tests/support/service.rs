@@ -130,6 +130,7 @@ impl Service {
         }
     }
 
+    /// Kills it, and says which process it was.
     pub fn kill_chamber(&self) -> i32 {
         let chamber = self.chamber();
         kill(chamber, Signal::KILL);
