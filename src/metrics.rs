@@ -239,10 +239,22 @@ impl Metrics {
         self.phases.with_label_values(&[self.circuit(circuit), phase.as_str()]).observe(took.as_secs_f64());
     }
 
-    /// So many slots are busy, so many free.
-    pub fn slots(&self, busy: usize, free: usize) {
-        self.slots.with_label_values(&["busy"]).set(gauge_value(busy));
-        self.slots.with_label_values(&["free"]).set(gauge_value(free));
+    /// There are so many slots, all free.
+    pub fn slots(&self, slots: usize) {
+        self.slots.with_label_values(&["busy"]).set(0);
+        self.slots.with_label_values(&["free"]).set(i64::try_from(slots).unwrap_or(i64::MAX));
+    }
+
+    /// A slot got a job. One that only waits for a job is free.
+    pub fn slot_taken(&self) {
+        self.slots.with_label_values(&["free"]).dec();
+        self.slots.with_label_values(&["busy"]).inc();
+    }
+
+    /// A slot's job is over.
+    pub fn slot_freed(&self) {
+        self.slots.with_label_values(&["busy"]).dec();
+        self.slots.with_label_values(&["free"]).inc();
     }
 
     /// The broker delivered a job for the `attempt`th time.
@@ -298,10 +310,6 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut page).expect("metrics encode");
         page
     }
-}
-
-fn gauge_value(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Registers a metric. Cannot panic: names and labels are the constants above.

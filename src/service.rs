@@ -143,7 +143,7 @@ pub async fn run(
         return Err(ServiceError::BundleExpired(bundle.expires_at));
     }
     let metrics = Arc::new(Metrics::new(bundle.circuits.iter().map(|circuit| circuit.id.clone()).collect()));
-    metrics.slots(0, config.service.slots);
+    metrics.slots(config.service.slots);
     let readiness = Arc::new(Readiness::default());
     let address = config.admin.listen;
     let bound = admin::serve(address, metrics.clone(), readiness.clone()).await;
@@ -356,23 +356,18 @@ async fn take_jobs(
         match intake::next(&shared.client, &queues, stopping).await {
             Ok(None) => return,
             Ok(Some(delivery)) => {
-                let (shared, slots) = (shared.clone(), slots.clone());
-                report_slots(&shared, &slots);
+                let shared = shared.clone();
+                shared.metrics.slot_taken();
                 jobs.spawn(async move {
                     lifecycle::see_through(delivery, &shared).await;
+                    shared.metrics.slot_freed();
                     drop(slot);
-                    report_slots(&shared, &slots);
                 });
             }
             Err(cause) => recover(shared, &queues, &cause).await,
         }
         while jobs.try_join_next().is_some() {}
     }
-}
-
-fn report_slots(shared: &Shared, slots: &Semaphore) {
-    let free = slots.available_permits().min(shared.config.service.slots);
-    shared.metrics.slots(shared.config.service.slots - free, free);
 }
 
 /// After a pull that came to nothing: waits, and makes a consumer again that has gone missing.

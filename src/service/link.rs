@@ -271,7 +271,7 @@ struct Waiting {
 }
 
 impl Tickets {
-    fn open(&self, job: JobId) -> (u64, oneshot::Receiver<End>) {
+    fn issue(&self, job: JobId) -> (u64, oneshot::Receiver<End>) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
         self.lock().insert(ticket, Waiting { job, end });
@@ -318,7 +318,7 @@ impl Live {
         dropped: impl Future<Output = ()>,
     ) -> Result<Reply, NoReply> {
         let mut connection = UnixStream::connect(&self.listen).await.map_err(|_| NoReply::ChamberGone)?;
-        let (ticket, ended) = self.tickets.open(head.job.clone());
+        let (ticket, ended) = self.tickets.issue(head.job.clone());
         let order = Order { ticket, limit_ms: crate::clock::millis(limit), threads };
         let exchanged = tokio::select! {
             reply = exchange(&mut connection, order, head, payload) => Some(reply),
@@ -330,7 +330,8 @@ impl Live {
             (None, _) => Err(NoReply::Dropped),
             (_, Err(_) | Ok(Err(_))) => Err(NoReply::ChamberGone),
             (Some(Ok(reply)), Ok(Ok(End::Answered))) => Ok(reply),
-            (Some(Err(_)), Ok(Ok(End::Answered))) => Err(NoReply::Silent),
+            // It said what is no reply: it was killed for that, unless it was quicker to end by itself.
+            (Some(Err(_)), Ok(Ok(End::Answered | End::Dropped))) => Err(NoReply::Silent),
             (Some(_), Ok(Ok(end))) => Err(NoReply::Ended(end)),
         }
     }
