@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use serde::{Deserialize, Serialize};
@@ -265,6 +266,12 @@ impl Stored {
     }
 }
 
+impl From<StreamMessage> for Stored {
+    fn from(message: StreamMessage) -> Self {
+        Stored { headers: message.headers, payload: message.payload.to_vec() }
+    }
+}
+
 /// A read from a stream failed: nothing is known.
 #[derive(Debug, thiserror::Error)]
 #[error("read {subject}")]
@@ -282,7 +289,7 @@ pub(crate) async fn leader_get(
     let failed = |source| ReadError { subject: subject.to_owned(), source };
     let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
     match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(found) => Ok(Some(Stored { headers: found.headers, payload: found.payload.to_vec() })),
+        Ok(found) => Ok(Some(found.into())),
         Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
         Err(error) => Err(failed(error.into())),
     }
@@ -297,7 +304,7 @@ pub(crate) async fn direct_get(
     let failed = |source| ReadError { subject: subject.to_owned(), source };
     let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
     match stream.direct_get_last_for_subject(subject).await {
-        Ok(found) => Ok(Some(Stored { headers: found.headers, payload: found.payload.to_vec() })),
+        Ok(found) => Ok(Some(found.into())),
         Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
         Err(error) => Err(failed(error.into())),
     }

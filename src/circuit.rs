@@ -213,11 +213,6 @@ impl Circuits {
         Self::default()
     }
 
-    /// The circuits that this build has.
-    pub fn built_in() -> Self {
-        crate::circuits::built_in()
-    }
-
     /// Adds a circuit; one of the same name is replaced.
     #[must_use]
     pub fn with(mut self, circuit: impl Circuit) -> Self {

@@ -8,12 +8,15 @@ pub mod credentials;
 #[cfg(feature = "zcash")]
 pub mod zcash;
 
-/// The circuits whose features are on.
-pub(crate) fn built_in() -> Circuits {
-    let circuits = Circuits::new();
-    #[cfg(feature = "credentials")]
-    let circuits = circuits.with(credentials::threshold::Threshold).with(credentials::membership::Membership);
-    #[cfg(feature = "zcash")]
-    let circuits = circuits.with(zcash::ZcashPczt::default());
-    circuits
+impl Circuits {
+    /// The circuits that this build has: those whose features are on.
+    pub fn built_in() -> Self {
+        let circuits = Circuits::new();
+        #[cfg(feature = "credentials")]
+        let circuits =
+            circuits.with(credentials::threshold::Threshold).with(credentials::membership::Membership);
+        #[cfg(feature = "zcash")]
+        let circuits = circuits.with(zcash::ZcashPczt::default());
+        circuits
+    }
 }

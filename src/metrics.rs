@@ -132,9 +132,8 @@ impl Metrics {
     /// When a name or a label below is not one that Prometheus takes: a test would have shown it.
     pub fn new(circuits: Vec<CircuitId>) -> Self {
         let registry = Registry::new();
-        let build =
-            counters(&registry, "sealprove_build_info", "Which build is this? Always 1.", &["version"]);
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        let build = gauges(&registry, "sealprove_build_info", "Which build is this? Always 1.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Metrics {
             jobs: counters(
                 &registry,

@@ -7,6 +7,7 @@
 
 mod admin;
 mod admission;
+mod delivery;
 mod intake;
 mod lease;
 mod lifecycle;

@@ -240,7 +240,7 @@ async fn names_types_and_labels_of_the_metrics_are_what_dashboards_expect() {
     let expected = [
         ("sealprove_answer_races_lost_total", "counter", vec![]),
         ("sealprove_broker_events_total", "counter", vec!["event"]),
-        ("sealprove_build_info", "counter", vec!["version"]),
+        ("sealprove_build_info", "gauge", vec!["version"]),
         ("sealprove_chamber_starts_total", "counter", vec![]),
         ("sealprove_circuit_build_seconds", "gauge", vec!["circuit"]),
         ("sealprove_deliveries_total", "counter", vec!["attempt"]),

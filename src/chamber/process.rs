@@ -20,7 +20,7 @@ use crate::envelope::{AnswerBinding, Opened, Scheme, SealError, open};
 use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
 use crate::job::{AnswerMode, JobSubject};
 use crate::secret::Witness;
-use crate::wire::{ANSWER_MEDIA_TYPE, Answer, Code, JobHeader, SKEW_SECONDS, Timings, VerifyingKeyPin};
+use crate::wire::{ANSWER_MEDIA_TYPE, Answer, Code, JobHeader, SKEW_SECONDS, Timings};
 
 /// How much of the stack below is wiped once the seal is open.
 const WIPED_STACK_BYTES: usize = 512 * 1024;
@@ -146,7 +146,7 @@ impl<'a> Job<'a> {
             key: head.key,
             expires: head.expires,
             answer: head.answer,
-            verifying_key: head.verifying_key.map_or(VerifyingKeyPin::Any, VerifyingKeyPin::Exactly),
+            verifying_key: head.verifying_key.into(),
         };
         let info = header.info(&loaded.deployment);
         let timings = Timings { queued: Some(head.queued_ms), ..Timings::default() };

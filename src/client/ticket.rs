@@ -172,10 +172,7 @@ impl Ticket {
             key: self.header.key.clone(),
             expires: self.header.expires,
             answer: self.header.answer,
-            verifying_key: match self.header.verifying_key {
-                VerifyingKeyPin::Any => None,
-                VerifyingKeyPin::Exactly(digest) => Some(digest),
-            },
+            verifying_key: self.header.verifying_key.into(),
             verifying_keys: self.verifying_keys.clone(),
             enc: Base64(self.enc.clone()),
             answer_secret: Base64(self.answer_secret.expose().to_vec()),
@@ -195,7 +192,7 @@ impl Ticket {
             key: file.key,
             expires: file.expires,
             answer: file.answer,
-            verifying_key: file.verifying_key.map_or(VerifyingKeyPin::Any, VerifyingKeyPin::Exactly),
+            verifying_key: file.verifying_key.into(),
         };
         Some(Ticket {
             header,

@@ -1,7 +1,7 @@
 //! Admission: everything about a job that can be judged without a key, the cheapest first.
 
 use super::Shared;
-use super::lifecycle::{Job, NotNow};
+use super::delivery::Job;
 use crate::bundle::BundleCircuit;
 use crate::clock::unix_now;
 use crate::envelope::{Scheme, sealed_bytes};
@@ -10,6 +10,22 @@ use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECON
 /// What files and documents begin with that somebody might send instead of a seal.
 const MAGICS: [&[u8]; 6] =
     [b"PCZT", b"midnight:", b"%PDF-", b"PK\x03\x04", b"age-encryption.org/", b"-----BEGIN "];
+
+/// What is to be done with a job that is not proved here and now.
+pub(super) enum NotNow {
+    /// It has its answer already.
+    Answered,
+    /// It is refused, and that is its answer.
+    Refused(Code),
+    /// Another service, or this one later, can do it.
+    HandBack(&'static str),
+}
+
+impl From<Code> for NotNow {
+    fn from(code: Code) -> Self {
+        NotNow::Refused(code)
+    }
+}
 
 /// The header of a job that is worth a process.
 pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {

@@ -13,7 +13,7 @@ use serde_json::json;
 use tracing::{debug, warn};
 
 use super::Stopping;
-use super::lifecycle::Delivery;
+use super::delivery::Delivery;
 use crate::broker::jobs_stream;
 use crate::job::{Lane, Tenant};
 

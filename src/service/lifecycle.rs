@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use async_nats::{Message, Subject};
+use async_nats::Subject;
 use tracing::{error, info, warn};
 
 use super::Shared;
+use super::admission::{self, NotNow};
+use super::delivery::{Delivery, Job};
 use super::lease::{Lease, acknowledge};
 use super::link::{NoReply, Reply};
 use super::settle::{Finished, Settled, settle_answered};
@@ -16,7 +18,7 @@ use crate::clock::unix_now;
 use crate::frame::{End, JobHead};
 use crate::job::JobSubject;
 use crate::metrics::Phase;
-use crate::wire::{Answer, AnswerHeader, Code, JobHeader, State, Status, Timings, VERSION, VerifyingKeyPin};
+use crate::wire::{AnswerHeader, Code, JobHeader, State, Status, VERSION};
 
 /// The first and the longest wait before a job that was handed back is delivered again.
 const HAND_BACK_WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -24,28 +26,6 @@ const HAND_BACK_WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_se
 const TRIES_HERE: u32 = 3;
 /// How often a job's own process may crash on it before that is its answer.
 const OWN_FAULTS_MAX: u32 = 2;
-
-/// A message as the broker delivered it: a job, or something that cannot be one.
-#[must_use = "an unsettled delivery is redelivered after ack_wait"]
-pub(super) struct Delivery {
-    message: Message,
-    reply: Subject,
-    sequence: u64,
-    delivered: u32,
-    /// The broker's timestamp, in Unix milliseconds.
-    stored_at_ms: u64,
-}
-
-/// A delivery whose subject names a job, so that it can be answered.
-#[must_use = "an unsettled delivery is redelivered after ack_wait"]
-pub(super) struct Job {
-    pub(super) subject: JobSubject,
-    pub(super) reply: Subject,
-    pub(super) sequence: u64,
-    pub(super) delivered: u32,
-    pub(super) message: Message,
-    pub(super) stored_at_ms: u64,
-}
 
 /// A job that is worth a process.
 #[must_use = "an unsettled delivery is redelivered after ack_wait"]
@@ -57,26 +37,10 @@ pub(super) struct Admitted {
     faults: u32,
 }
 
-/// What is to be done with a job that is not proved here and now.
-pub(super) enum NotNow {
-    /// It has its answer already.
-    Answered,
-    /// It is refused, and that is its answer.
-    Refused(Code),
-    /// Another service, or this one later, can do it.
-    HandBack(&'static str),
-}
-
-impl From<Code> for NotNow {
-    fn from(code: Code) -> Self {
-        NotNow::Refused(code)
-    }
-}
-
 /// Sees a delivery through to its end.
 pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
     shared.metrics.delivered(delivery.delivered);
-    let job = match delivery.name(shared) {
+    let job = match delivery.name(&shared.config.prefix) {
         Ok(job) => job,
         Err(reply) => return terminate(&reply, shared).await,
     };
@@ -101,40 +65,6 @@ async fn terminate(reply: &Subject, shared: &Shared) {
     let _ = acknowledge(&shared.client, reply, "+TERM not a job of this protocol").await;
 }
 
-impl Delivery {
-    /// A message with a JetStream acknowledgement subject; `None` where it has none.
-    pub(super) fn new(message: Message) -> Option<Self> {
-        let reply = message.reply.clone()?;
-        let (sequence, delivered, stored_at_ms) = ack_subject(&reply)?;
-        Some(Delivery { message, reply, sequence, delivered, stored_at_ms })
-    }
-
-    fn name(self, shared: &Shared) -> Result<Job, Subject> {
-        let Delivery { message, reply, sequence, delivered, stored_at_ms } = self;
-        match shared.config.prefix.parse_job(&message.subject) {
-            Ok(subject) => Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms }),
-            Err(_) => Err(reply),
-        }
-    }
-}
-
-/// Stream sequence, deliveries and timestamp from `$JS.ACK.<stream>.<consumer>.<delivered>.<stream
-/// sequence>.<consumer sequence>.<nanoseconds>.<pending>` (ADR-15), which in its second form has two
-/// tokens more before the stream.
-fn ack_subject(reply: &str) -> Option<(u64, u32, u64)> {
-    let tokens: Vec<&str> = reply.split('.').collect();
-    let tokens = match tokens.len() {
-        9 => &tokens[2..],
-        11.. => &tokens[4..],
-        _ => return None,
-    };
-    let [_stream, _consumer, delivered, sequence, _consumer_sequence, nanoseconds, ..] = tokens else {
-        return None;
-    };
-    let stored_at_ns: u64 = nanoseconds.parse().ok()?;
-    Some((sequence.parse().ok()?, delivered.parse().ok()?, stored_at_ns / 1_000_000))
-}
-
 impl Job {
     /// Everything that needs no key, and is cheaper than a proof.
     async fn admit(self, lease: Lease, shared: &Shared) -> Result<Admitted, (Self, Lease, NotNow)> {
@@ -152,7 +82,7 @@ impl Job {
             Ok(None) => {}
             Err(_) => return Err(NotNow::HandBack("the answer stream cannot be read")),
         }
-        let header = super::admission::check(self, shared)?;
+        let header = admission::check(self, shared)?;
         let faults = if self.delivered > 1 { self.faults_so_far(shared).await? } else { 0 };
         if faults >= OWN_FAULTS_MAX {
             return Err(Code::ProofGenerationFailed.into());
@@ -167,17 +97,6 @@ impl Job {
         let status = status.map_err(|_| NotNow::HandBack("the status stream cannot be read"))?;
         let status = status.and_then(|stored| serde_json::from_slice::<Status>(&stored.payload).ok());
         Ok(status.map_or(0, |status| status.faults))
-    }
-
-    /// How long it has waited.
-    fn queued(&self) -> Duration {
-        Duration::from_secs(unix_now()).saturating_sub(Duration::from_millis(self.stored_at_ms))
-    }
-
-    /// The document of an answer that the network side makes: its code, and nothing else.
-    pub(super) fn error_document(&self, code: Code) -> Vec<u8> {
-        let timings = Timings { queued: Some(crate::clock::millis(self.queued())), ..Timings::default() };
-        Answer::error(&self.subject, code, self.delivered, timings).to_json()
     }
 
     /// An answer with this code alone.
@@ -309,10 +228,7 @@ impl Admitted {
             key: self.header.key.clone(),
             expires: self.header.expires,
             answer: self.header.answer,
-            verifying_key: match self.header.verifying_key {
-                VerifyingKeyPin::Any => None,
-                VerifyingKeyPin::Exactly(digest) => Some(digest),
-            },
+            verifying_key: self.header.verifying_key.into(),
             attempt: self.job.delivered + attempt,
             queued_ms: crate::clock::millis(self.job.queued()),
         }
@@ -360,21 +276,5 @@ impl Admitted {
         if let Err(cause) = publish(&shared.client, subject, header_map([]), payload).await {
             warn!(%job, %cause, "the status is not stored");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ack_subject;
-
-    #[test]
-    fn both_forms_of_an_acknowledgement_subject_are_read() {
-        let first = "$JS.ACK.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
-        let second = "$JS.ACK._.szMpdrwD.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
-        for subject in [first, second] {
-            assert_eq!(ack_subject(subject), Some((17, 3, 1_800_000_000_123)), "{subject}");
-        }
-        assert_eq!(ack_subject("$JS.ACK.too.short"), None);
-        assert_eq!(ack_subject("_INBOX.abc"), None);
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Shared;
+use super::delivery::Job;
 use super::lease::{Lease, acknowledge};
-use super::lifecycle::Job;
 use crate::broker::{PublishError, answers_stream, header_map, jittered, jobs_stream, leader_get, publish};
 use crate::clock::unix_now;
 use crate::job::JobSubject;

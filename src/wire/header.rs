@@ -40,6 +40,21 @@ impl VerifyingKeyPin {
     }
 }
 
+impl From<Option<VerifyingKeyDigest>> for VerifyingKeyPin {
+    fn from(digest: Option<VerifyingKeyDigest>) -> Self {
+        digest.map_or(VerifyingKeyPin::Any, VerifyingKeyPin::Exactly)
+    }
+}
+
+impl From<VerifyingKeyPin> for Option<VerifyingKeyDigest> {
+    fn from(pin: VerifyingKeyPin) -> Self {
+        match pin {
+            VerifyingKeyPin::Any => None,
+            VerifyingKeyPin::Exactly(digest) => Some(digest),
+        }
+    }
+}
+
 impl FromStr for VerifyingKeyPin {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {

@@ -1,0 +1,95 @@
+//! A delivery: a message as the broker gave it to this service, and the job that it names.
+
+use std::time::Duration;
+
+use async_nats::{Message, Subject};
+
+use crate::clock::{millis, unix_now};
+use crate::job::{JobSubject, Subjects};
+use crate::wire::{Answer, Code, Timings};
+
+/// A message as the broker delivered it: a job, or something that cannot be one.
+#[must_use = "an unsettled delivery is redelivered after ack_wait"]
+pub(super) struct Delivery {
+    message: Message,
+    reply: Subject,
+    sequence: u64,
+    pub(super) delivered: u32,
+    /// The broker's timestamp, in Unix milliseconds.
+    stored_at_ms: u64,
+}
+
+/// A delivery whose subject names a job, so that it can be answered.
+#[must_use = "an unsettled delivery is redelivered after ack_wait"]
+pub(super) struct Job {
+    pub(super) subject: JobSubject,
+    pub(super) reply: Subject,
+    pub(super) sequence: u64,
+    pub(super) delivered: u32,
+    pub(super) message: Message,
+    pub(super) stored_at_ms: u64,
+}
+
+impl Delivery {
+    /// A message with a JetStream acknowledgement subject; `None` where it has none.
+    pub(super) fn new(message: Message) -> Option<Self> {
+        let reply = message.reply.clone()?;
+        let (sequence, delivered, stored_at_ms) = ack_subject(&reply)?;
+        Some(Delivery { message, reply, sequence, delivered, stored_at_ms })
+    }
+
+    /// The job that it names; where it names none, what it is acknowledged on.
+    pub(super) fn name(self, subjects: &Subjects) -> Result<Job, Subject> {
+        let Delivery { message, reply, sequence, delivered, stored_at_ms } = self;
+        match subjects.parse_job(&message.subject) {
+            Ok(subject) => Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms }),
+            Err(_) => Err(reply),
+        }
+    }
+}
+
+/// Stream sequence, deliveries and timestamp from `$JS.ACK.<stream>.<consumer>.<delivered>.<stream
+/// sequence>.<consumer sequence>.<nanoseconds>.<pending>` (ADR-15), which in its second form has two
+/// tokens more before the stream.
+fn ack_subject(reply: &str) -> Option<(u64, u32, u64)> {
+    let tokens: Vec<&str> = reply.split('.').collect();
+    let tokens = match tokens.len() {
+        9 => &tokens[2..],
+        11.. => &tokens[4..],
+        _ => return None,
+    };
+    let [_stream, _consumer, delivered, sequence, _consumer_sequence, nanoseconds, ..] = tokens else {
+        return None;
+    };
+    let stored_at_ns: u64 = nanoseconds.parse().ok()?;
+    Some((sequence.parse().ok()?, delivered.parse().ok()?, stored_at_ns / 1_000_000))
+}
+
+impl Job {
+    /// How long it has waited.
+    pub(super) fn queued(&self) -> Duration {
+        Duration::from_secs(unix_now()).saturating_sub(Duration::from_millis(self.stored_at_ms))
+    }
+
+    /// The document of an answer that the network side makes: its code, and nothing else.
+    pub(super) fn error_document(&self, code: Code) -> Vec<u8> {
+        let timings = Timings { queued: Some(millis(self.queued())), ..Timings::default() };
+        Answer::error(&self.subject, code, self.delivered, timings).to_json()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ack_subject;
+
+    #[test]
+    fn both_forms_of_an_acknowledgement_subject_are_read() {
+        let first = "$JS.ACK.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
+        let second = "$JS.ACK._.szMpdrwD.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
+        for subject in [first, second] {
+            assert_eq!(ack_subject(subject), Some((17, 3, 1_800_000_000_123)), "{subject}");
+        }
+        assert_eq!(ack_subject("$JS.ACK.too.short"), None);
+        assert_eq!(ack_subject("_INBOX.abc"), None);
+    }
+}
