@@ -1,22 +1,15 @@
 //! Connections that are not a job: closed, nothing forked, and the chamber lives.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use sealprove::frame::{self, End, Event, ORDER_BYTES, Order};
 use sealprove::wire::Code;
 use serde_json::json;
 
-use crate::harness::Chamber;
+use crate::harness::{Chamber, is_alive, is_closed};
 
 const QUIET: Duration = Duration::from_millis(300);
-
-fn is_closed(connection: &mut UnixStream) -> bool {
-    // What was sent and never read makes the end a reset.
-    let reset = |error: std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
-    connection.read(&mut [0]).map_or_else(reset, |read| read == 0)
-}
 
 #[track_caller]
 fn forked_nothing_and_lives(chamber: &mut Chamber) {
@@ -111,7 +104,7 @@ fn who_says_no_order_is_closed_after_a_while_and_keeps_nobody_waiting() {
 fn more_connections_than_jobs_are_closed_and_a_place_that_is_free_again_is_given() {
     let mut chamber = Chamber::of_jobs_max(2);
     let kept = [(); 2].map(|()| chamber.start_job("sleeps-v1", &json!({"ms": 60_000})));
-    kept.iter().for_each(|job| drop(chamber.pid_of(job.ticket)));
+    assert!(kept.iter().all(|job| is_alive(chamber.pid_of(job.ticket))));
 
     for _ in 0..10 {
         assert!(is_closed(&mut chamber.connect().unwrap()));

@@ -11,7 +11,6 @@ use crate::harness::{Chamber, NoFrame, Sent, is_alive, wait_until};
 
 /// How much later than its limit a process may be dead on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
-const EOF: NoFrame = NoFrame::Io(std::io::ErrorKind::UnexpectedEof);
 
 #[track_caller]
 fn ends_so(circuit: &str, witness: &Value, end: End, frame: NoFrame) -> Chamber {
@@ -35,7 +34,7 @@ fn is_killed_at_its_limit(circuit: &str) {
     let mut sent = chamber.send(&job);
     let pid = chamber.pid_of(sent.ticket);
 
-    assert_eq!(sent.reply().unwrap_err(), EOF);
+    assert_eq!(sent.reply().unwrap_err(), NoFrame::End);
 
     assert_eq!(chamber.end_of(sent.ticket), End::TimedOut);
     let late = started.elapsed().saturating_sub(LIMIT);
@@ -105,14 +104,14 @@ fn a_job_that_somebody_kills_was_killed() {
     let mut sent = chamber.start_job("sleeps-v1", &json!({"ms": 60_000}));
     let pid = Pid::from_raw(chamber.pid_of(sent.ticket)).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();
-    assert_eq!(sent.reply().unwrap_err(), EOF);
+    assert_eq!(sent.reply().unwrap_err(), NoFrame::End);
     assert_eq!(chamber.end_of(sent.ticket), End::Killed);
 }
 
 #[test]
 fn a_panic_is_logged_by_its_place_and_never_by_what_it_says() {
     const SECRET: &str = "attack-at-dawn";
-    let chamber = ends_so("panics-v1", &json!({"secret": SECRET}), End::Panicked, EOF);
+    let chamber = ends_so("panics-v1", &json!({"secret": SECRET}), End::Panicked, NoFrame::End);
     let log = chamber.log();
     assert!(log.contains("panic at ") && log.contains("rogue/rogue.rs:"), "{log}");
     assert!(!log.contains(SECRET) && !log.contains("the witness holds"), "{log}");
@@ -121,20 +120,20 @@ fn a_panic_is_logged_by_its_place_and_never_by_what_it_says() {
 
 #[test]
 fn a_job_that_aborts_has_aborted() {
-    ends_so("aborts-v1", &json!({}), End::Aborted, EOF);
+    ends_so("aborts-v1", &json!({}), End::Aborted, NoFrame::End);
 }
 
 /// Rust's handler of its guard page says so and aborts; a fault anywhere else would be a violation.
 #[test]
 fn a_job_that_overflows_its_stack_has_aborted() {
-    let chamber = ends_so("overflows-v1", &json!({}), End::Aborted, EOF);
+    let chamber = ends_so("overflows-v1", &json!({}), End::Aborted, NoFrame::End);
     assert!(chamber.log().contains("overflowed its stack"));
 }
 
 /// Its status says that it has answered; that there is no answer is for the reader to see.
 #[test]
 fn a_job_that_exits_without_a_word_leaves_no_frame() {
-    ends_so("exits-v1", &json!({}), End::Answered, EOF);
+    ends_so("exits-v1", &json!({}), End::Answered, NoFrame::End);
 }
 
 #[test]
@@ -142,7 +141,7 @@ fn what_is_not_a_frame_is_refused_by_its_reader() {
     let head = NoFrame::Frame(FrameError::Head);
     let long = NoFrame::Frame(FrameError::TooLong);
     ends_so("garbles-v1", &json!({"mode": "garbage"}), End::Answered, long);
-    ends_so("garbles-v1", &json!({"mode": "half_frame"}), End::Answered, EOF);
+    ends_so("garbles-v1", &json!({"mode": "half_frame"}), End::Answered, NoFrame::End);
     ends_so("garbles-v1", &json!({"mode": "huge_frame"}), End::Answered, NoFrame::Frame(FrameError::TooLong));
     ends_so("garbles-v1", &json!({"mode": "not_json"}), End::Answered, head);
     ends_so("garbles-v1", &json!({"mode": "frame_and_more"}), End::Answered, NoFrame::More);
@@ -160,7 +159,7 @@ fn when_the_chamber_is_killed_every_job_dies() {
 
     wait_until("every job dies", || pids.iter().all(|pid| !is_running(*pid)).then_some(()));
     for mut job in jobs {
-        assert_eq!(job.reply().unwrap_err(), EOF);
+        assert_eq!(job.reply().unwrap_err(), NoFrame::End);
     }
 }
 

@@ -95,7 +95,7 @@ impl Chamber {
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut command = command(folder.path(), theirs);
         command.arg("--jobs-max").arg(jobs_max.to_string());
-        CIRCUITS.iter().for_each(|circuit| drop(command.arg("--circuit").arg(circuit)));
+        command.args(CIRCUITS.iter().flat_map(|circuit| ["--circuit", circuit]));
         change(&mut command, folder.path());
         let child = command.spawn().unwrap();
         // The command holds the other end of the control connection.
@@ -301,7 +301,7 @@ impl Sent {
         match self.connection.read(&mut [0]) {
             Ok(0) => Ok(reply),
             Ok(_) => Err(NoFrame::More),
-            Err(error) => Err(NoFrame::Io(error.kind())),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -328,6 +328,8 @@ impl Sent {
 /// Why there is no frame where one was expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoFrame {
+    /// The connection ended.
+    End,
     Io(io::ErrorKind),
     Frame(FrameError),
     /// Something came after it.
@@ -335,8 +337,12 @@ pub(crate) enum NoFrame {
 }
 
 impl From<io::Error> for NoFrame {
+    /// An end is a reset where the other side had not read everything.
     fn from(error: io::Error) -> Self {
-        NoFrame::Io(error.kind())
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof => NoFrame::End,
+            other => NoFrame::Io(other),
+        }
     }
 }
 
@@ -369,6 +375,11 @@ pub(crate) fn report(answer: Answer) -> Value {
 /// The message of an answer that holds no proof.
 pub(crate) fn message(answer: &Answer) -> &str {
     &answer.error.as_ref().expect("an error").message
+}
+
+/// Whether the connection has ended, by itself or by a reset; waits for that.
+pub(crate) fn is_closed(connection: &mut UnixStream) -> bool {
+    connection.read_exact(&mut [0]).is_err_and(|error| NoFrame::from(error) == NoFrame::End)
 }
 
 pub(crate) fn is_alive(pid: i32) -> bool {

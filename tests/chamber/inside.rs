@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use sealprove::frame::End;
 use serde_json::{Value, json};
 
-use crate::harness::{Chamber, report};
+use crate::harness::{Chamber, is_alive, report};
 
 /// A user that owns nothing else.
 const NOBODY: u32 = 65_534;
@@ -61,7 +61,7 @@ fn probe(chamber: &mut Chamber, limit_ms: u64, threads: u32) -> Value {
 fn a_job_has_its_connection_and_the_standard_streams_and_nothing_of_its_siblings() {
     let mut chamber = Chamber::start();
     let siblings = [(); 3].map(|()| chamber.start_job("sleeps-v1", &json!({"ms": 60_000})));
-    siblings.iter().for_each(|sibling| drop(chamber.pid_of(sibling.ticket)));
+    assert!(siblings.iter().all(|sibling| is_alive(chamber.pid_of(sibling.ticket))));
     // One that has not said its order yet, too.
     let silent = chamber.connect().unwrap();
 
@@ -94,12 +94,11 @@ fn a_job_can_write_no_core_gain_no_privilege_and_open_few_files() {
 }
 
 #[test]
-fn a_job_has_the_threads_of_its_order_and_dies_with_the_chamber() {
+fn a_job_has_the_threads_of_its_order_and_is_a_child_of_the_chamber() {
     let mut chamber = Chamber::start();
     for threads in [1, 2, 5] {
         let report = probe(&mut chamber, 60_000, threads);
         assert_eq!(report["threads"], 1 + threads);
         assert_eq!(report["parent"], chamber.pid());
-        assert_eq!(report["death_signal"], libc::SIGKILL);
     }
 }
