@@ -82,7 +82,7 @@ pub struct ServiceConfig {
     /// What the streams are like.
     #[serde(default)]
     pub streams: Streams,
-    /// The circuits that are served, each with its limits; all that the build has, where there is none.
+    /// Limits of circuits, by name. Which circuits are served, the bundle says.
     #[serde(default)]
     pub circuits: BTreeMap<CircuitId, CircuitLimits>,
 }

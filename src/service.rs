@@ -69,6 +69,9 @@ pub enum ServiceError {
         /// A key or circuit.
         what: String,
     },
+    /// No chamber can be started.
+    #[error("the chamber ended before it was ready; its error is above, on standard error")]
+    Chamber,
     /// The admin address cannot be used.
     #[error("listen on the admin address {address}")]
     Admin {
@@ -147,25 +150,18 @@ pub async fn run(
     let bound = bound.map_err(|source| ServiceError::Admin { address, source })?;
     info!(address = %bound, deployment = %bundle.deployment, serial = bundle.serial, "admin address open");
 
-    let command = chamber(&bundle);
-    let chamber = Chamber::start(command, metrics.clone());
+    let chamber = Chamber::start(chamber(&bundle), metrics.clone());
+    let health = readiness.clone();
+    chamber.follow(move |ready| health.chamber(ready));
     let stopping = Stopping::after(shutdown);
-    let (stop, hand_back) = watch::channel(false);
-    let start = async {
-        let client = connect(&config, &metrics, &readiness).await?;
-        let context = jetstream::new(client.clone());
-        wait_for_streams(&context, &client, &config).await;
-        readiness.streams(true);
-        agree(&bundle, &*chamber.ready().await)?;
-        Ok::<_, ServiceError>((client, context))
-    };
     let (client, context) = tokio::select! {
-        started = start => started?,
+        started = start(&config, &bundle, &chamber, &metrics, &readiness) => started?,
+        () = chamber.never_ready() => return Err(ServiceError::Chamber),
         () = stopping.wait() => { chamber.stop().await; return Ok(()) },
     };
-    readiness.chamber(true);
     tokio::spawn(serve_bundle(client.clone(), config.prefix.bundle(), signed.to_json()));
 
+    let (stop, hand_back) = watch::channel(false);
     let expected = Mutex::default();
     let shared =
         Shared { client, context, config, bundle, metrics, chamber, expected, time_limits, hand_back };
@@ -181,6 +177,22 @@ pub async fn run(
     let _ = shared.client.drain().await;
     info!("stopped");
     Ok(())
+}
+
+/// Until broker, streams and chamber are there and agree with the bundle.
+async fn start(
+    config: &ServiceConfig,
+    bundle: &Bundle,
+    chamber: &Chamber,
+    metrics: &Arc<Metrics>,
+    readiness: &Arc<Readiness>,
+) -> Result<(Client, jetstream::Context), ServiceError> {
+    let client = connect(config, metrics, readiness).await?;
+    let context = jetstream::new(client.clone());
+    wait_for_streams(&context, &client, config).await;
+    readiness.streams(true);
+    agree(bundle, &*chamber.ready().await)?;
+    Ok((client, context))
 }
 
 /// The order to take no more jobs.

@@ -41,9 +41,10 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     environment.stop().await;
     outcome?;
     println!("Everything that was started has been stopped, and its folder removed. To go on:\n");
-    println!("  sealprove dev                                           keep such an environment running");
-    println!("  sealprove submit zcash-pczt-v1 examples/pczt/nu6.2-orchard-2.pczt --out proved.pczt");
-    println!("  sealprove bench threshold-v1                            what the path adds to a bare proof");
+    let program = std::env::args().next().unwrap_or_else(|| "sealprove".to_owned());
+    println!("  {program} dev        (keeps such an environment running; then, in another shell:)");
+    println!("  {program} submit zcash-pczt-v1 examples/pczt/nu6.2-orchard-2.pczt --out proved.pczt");
+    println!("  {program} bench threshold-v1        (what the path adds to a bare proof)");
     Ok(Exit::Done)
 }
 
@@ -110,6 +111,8 @@ fn verify(verifier: &mut Verifier, ticket: &crate::client::Ticket, answer: &Answ
         elapsed(started)
     );
     let mut flipped = answer.clone();
+    // The proof alone: the output document holds the good one.
+    flipped.output = None;
     if let Some(proof) = &mut flipped.proof {
         let middle = proof.0.len() / 2;
         proof.0[middle] ^= 1;

@@ -75,37 +75,27 @@ pub(super) async fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
     let keys = config.keys.clone();
     let jobs_max = config.service.slots + CONNECTIONS_SPARE;
     let limits = time_limits(&config, circuits)?;
-    let known: Vec<CircuitId> = limits.keys().cloned().collect();
-    let command = |bundle: &Bundle| ChamberCommand {
-        program,
-        deployment: bundle.deployment.clone(),
-        keys,
-        circuits: bundle
-            .circuits
-            .iter()
-            .map(|circuit| circuit.id.clone())
-            .filter(|id| known.contains(id))
-            .collect(),
-        jobs_max,
+    let command = |bundle: &Bundle| {
+        let listed = bundle.circuits.iter().map(|circuit| circuit.id.clone());
+        let circuits = listed.filter(|id| circuits.get(id).is_some()).collect();
+        ChamberCommand { program, deployment: bundle.deployment.clone(), keys, circuits, jobs_max }
     };
     service::run(config, limits, command, stop_signal()?).await?;
     Ok(Exit::Done)
 }
 
-/// The limit of each circuit that is served: the operator's, else the circuit's own.
+/// The limit of each circuit: the operator's, else the circuit's own.
 fn time_limits(config: &ServiceConfig, circuits: &Circuits) -> Result<HashMap<CircuitId, Duration>, Failure> {
     if let Some(unknown) = config.circuits.keys().find(|id| circuits.get(id).is_none()) {
         let message =
             format!("the configuration names the circuit {unknown}, which this build does not have");
         return Err(Failure::new(Exit::Usage, message));
     }
-    let served =
-        circuits.iter().filter(|(id, _)| config.circuits.is_empty() || config.circuits.contains_key(id));
-    let limit = |(id, circuit): (&CircuitId, &std::sync::Arc<dyn crate::circuit::Circuit>)| {
+    let limits = circuits.iter().map(|(id, circuit)| {
         let own = config.circuits.get(id).and_then(|limits| limits.time_limit);
         (id.clone(), own.unwrap_or_else(|| circuit.descriptor().time_limit))
-    };
-    Ok(served.map(limit).collect())
+    });
+    Ok(limits.collect())
 }
 
 /// The first SIGTERM or SIGINT.

@@ -50,6 +50,8 @@ pub(super) struct Chamber {
     live: watch::Receiver<Option<Arc<Live>>>,
     stop: watch::Sender<bool>,
     supervisor: tokio::task::JoinHandle<()>,
+    /// The first chamber ended before it was ready, or never started: another would fare no better.
+    hopeless: watch::Receiver<bool>,
 }
 
 /// A chamber that is ready.
@@ -91,13 +93,34 @@ impl Chamber {
     pub(super) fn start(command: ChamberCommand, metrics: Arc<Metrics>) -> Self {
         let (live_sender, live) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let supervisor = tokio::spawn(supervise(command, metrics, live_sender, stopped));
-        Chamber { live, stop, supervisor }
+        let (hope, hopeless) = watch::channel(false);
+        let supervisor = tokio::spawn(supervise(command, metrics, live_sender, stopped, hope));
+        Chamber { live, stop, supervisor, hopeless }
     }
 
     /// The chamber, if it is ready.
     pub(super) fn live(&self) -> Option<Arc<Live>> {
         self.live.borrow().clone()
+    }
+
+    /// Until it is certain that no chamber will be ready.
+    pub(super) async fn never_ready(&self) {
+        if self.hopeless.clone().wait_for(|hopeless| *hopeless).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Says to `follow` whether a chamber is ready, now and at every change.
+    pub(super) fn follow(&self, follow: impl Fn(bool) + Send + 'static) {
+        let mut live = self.live.clone();
+        tokio::spawn(async move {
+            loop {
+                follow(live.borrow_and_update().is_some());
+                if live.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// Waits until a chamber is ready.
@@ -126,8 +149,10 @@ async fn supervise(
     metrics: Arc<Metrics>,
     live: watch::Sender<Option<Arc<Live>>>,
     mut stopped: watch::Receiver<bool>,
+    hopeless: watch::Sender<bool>,
 ) {
     let mut wait = RESTART_WAIT[0];
+    let mut ever_ready = false;
     while !*stopped.borrow() {
         metrics.chamber_started();
         match Running::spawn(&command) {
@@ -137,11 +162,16 @@ async fn supervise(
                 let expected = *stopped.borrow();
                 running.end(expected).await;
                 wait = if was_ready { RESTART_WAIT[0] } else { (wait * 2).min(RESTART_WAIT[1]) };
+                ever_ready |= was_ready;
             }
             Err(cause) => {
                 error!(%cause, "the chamber cannot be started");
                 wait = (wait * 2).min(RESTART_WAIT[1]);
             }
+        }
+        if !ever_ready {
+            let _ = hopeless.send(true);
+            return;
         }
         tokio::select! {
             () = tokio::time::sleep(jittered(wait)) => {}
