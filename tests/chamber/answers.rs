@@ -25,14 +25,16 @@ fn a_chamber_says_which_keys_and_circuits_it_has() {
 }
 
 #[test]
-fn a_job_is_answered_and_its_process_is_gone_when_its_end_is_told() {
+fn a_job_is_answered_and_its_process_is_gone_when_its_connection_ends() {
     let mut chamber = Chamber::start();
     let job = chamber.job("sleeps-v1", &json!({"ms": 50}));
     let mut sent = chamber.send(&job);
     let pid = chamber.pid_of(sent.ticket);
 
+    // Reads to the end of the connection, which the chamber keeps back until the process is reaped.
     let (answer, _) = sent.answer();
 
+    assert!(!is_alive(pid));
     assert_eq!(answer.code(), Code::Ok);
     assert_eq!(answer.job, job.head.job);
     assert_eq!(answer.circuit, job.head.circuit);
@@ -40,7 +42,6 @@ fn a_job_is_answered_and_its_process_is_gone_when_its_end_is_told() {
     assert!(answer.timings_ms.proved.unwrap() >= 50);
     assert!(answer.to_proof().is_some());
     assert_eq!(chamber.end_of(sent.ticket), End::Answered);
-    assert!(!is_alive(pid));
     assert_eq!(chamber.log(), "");
 }
 
