@@ -105,6 +105,7 @@ struct LoadedCircuit {
 /// # Errors
 /// Why it could not start or go on.
 pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(), ChamberError> {
+    limits::ignore_stop_signals();
     limits::no_core_dumps().map_err(ChamberError::os("turn core dumps off"))?;
     let threads = limits::ThreadCount::open().map_err(ChamberError::os("open the thread count"))?;
     let loaded = Loaded {

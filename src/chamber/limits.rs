@@ -61,6 +61,15 @@ pub(super) fn no_core_dumps() -> io::Result<()> {
     Ok(())
 }
 
+/// Leaves it to the service when to end: a terminal's interrupt and a supervisor's stop reach the whole
+/// group, and would end the jobs that the service means to wait for.
+pub(super) fn ignore_stop_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// The limits of a job process, set in it. It dies with the chamber, gains no privilege, opens few
 /// files, and the kernel ends it should the chamber not.
 pub(super) fn limit_job(order: &Order, chamber: rustix::process::Pid) -> io::Result<()> {
@@ -70,9 +79,13 @@ pub(super) fn limit_job(order: &Order, chamber: rustix::process::Pid) -> io::Res
     }
     rustix::thread::set_no_new_privs(true)?;
     let hard = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
-    let cpu = order.limit_ms.div_ceil(1000) * u64::from(order.threads) + CPU_SLACK_SECONDS;
+    let seconds = order.limit_ms.div_ceil(1000).saturating_mul(u64::from(order.threads));
+    let cpu = seconds.saturating_add(CPU_SLACK_SECONDS);
     // The soft limit is a signal that says why; the hard one cannot be blocked.
-    rustix::process::setrlimit(Resource::Cpu, Rlimit { current: Some(cpu), maximum: Some(cpu + 1) })?;
+    rustix::process::setrlimit(
+        Resource::Cpu,
+        Rlimit { current: Some(cpu), maximum: Some(cpu.saturating_add(1)) },
+    )?;
     rustix::process::setrlimit(Resource::Nofile, hard(FILES_MAX))?;
     // Best effort: a container may forbid it, and nothing but latency hangs on it.
     let _ = rustix::process::nice(NICENESS);

@@ -1,7 +1,9 @@
 //! `draws-v1` reports what a job process looks like from inside. What it may not see is left out.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use sealprove::circuit::InvalidWitness;
@@ -34,8 +36,6 @@ struct Report {
     environment: usize,
     nice: Option<i32>,
     dumpable: Option<bool>,
-    /// The signal that it gets when its parent dies.
-    death_signal: Option<i32>,
     found: Option<&'static Found>,
 }
 
@@ -66,24 +66,22 @@ pub(crate) fn report(_: &Script) -> Option<Vec<u8>> {
         dumpable: rustix::process::dumpable_behavior()
             .ok()
             .map(|dumpable| dumpable != rustix::process::DumpableBehavior::NotDumpable),
-        death_signal: rustix::process::parent_process_death_signal()
-            .ok()
-            .flatten()
-            .map(|signal| signal.as_raw()),
         found: FOUND.get(),
     };
     // Cannot panic: the keys of its maps are strings and numbers.
     Some(serde_json::to_vec(&report).expect("a report"))
 }
 
-/// All but the one with which the folder is read.
+/// All but the one with which the folder is read, which is closed before they are looked at.
 fn descriptors() -> Option<BTreeMap<u32, String>> {
-    let entries: Vec<_> = fs::read_dir("/proc/self/fd").ok()?.flatten().collect();
-    let what = |entry: &fs::DirEntry| {
-        let number = entry.file_name().to_str()?.parse().ok()?;
-        Some((number, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
+    let folder = PathBuf::from("/proc/self/fd");
+    let names = fs::read_dir(&folder).ok()?.flatten().map(|entry| entry.file_name());
+    let names: Vec<_> = names.collect();
+    let what = |name: OsString| {
+        let number = name.to_str()?.parse().ok()?;
+        Some((number, fs::read_link(folder.join(name)).ok()?.to_string_lossy().into_owned()))
     };
-    Some(entries.iter().filter_map(what).collect())
+    Some(names.into_iter().filter_map(what).collect())
 }
 
 /// The names are padded to 26 columns, then come two of 21.

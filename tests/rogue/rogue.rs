@@ -1,158 +1,72 @@
-//! What the circuits of this program share.
+//! A program like `sealprove`, whose circuits misbehave while they prove: one way each, by a script
+//! that their witness is. The tests run it as a chamber, and as a whole service.
+//!
+//! No proof system is behind them: a "proof" is a salted hash over the public inputs, which verifies.
 
-use std::time::Duration;
+mod circuit;
+mod garbage;
+mod probe;
 
-use sealprove::circuit::{
-    BuildError, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
-    VerifyError, VerifyingKey,
-};
-use sealprove::job::VerifyingKeyDigest;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-const SALT_BYTES: usize = 32;
+use sealprove::circuit::{Circuits, InvalidWitness};
 
-/// The witness: what a circuit is to do. A circuit reads what it knows, and ignores the rest.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Script {
-    /// How long proving takes, in milliseconds.
-    pub(crate) ms: u64,
-    /// How long checking takes, in milliseconds.
-    pub(crate) check_ms: u64,
-    /// What nobody may see.
-    pub(crate) secret: String,
-    /// What `garbles-v1` writes.
-    pub(crate) mode: crate::garbage::Mode,
-    /// What `draws-v1` looks for in its memory: hexadecimal digits of at most 32 bytes.
-    pub(crate) needle: String,
-    /// The same, of bytes that it keeps in its memory itself: whether it finds what is there.
-    pub(crate) decoy: String,
+use circuit::{Rogue, Script};
+
+fn main() -> ExitCode {
+    sealprove::main(
+        Circuits::new()
+            .with(Rogue::new("sleeps-v1", sleeps))
+            .with(Rogue::new("spins-v1", spins))
+            .with(Rogue::new("panics-v1", |script| panic!("the witness holds {}", script.secret)))
+            .with(Rogue::new("aborts-v1", |_| std::process::abort()))
+            .with(Rogue::new("exits-v1", |_| std::process::exit(0)))
+            .with(Rogue::new("overflows-v1", |script| Some(overflows(script.ms).to_be_bytes().to_vec())))
+            .with(Rogue::new("garbles-v1", garbage::say))
+            .with(Rogue::new("draws-v1", probe::report).checking(probe::look_for_needles))
+            .with(Rogue::new("hides-v1", hides))
+            .with(Rogue::new("refuses-v1", |_| None).checking(refuses))
+            .with(Rogue::new("lies-v1", |_| None).lying())
+            .with(Rogue::new("differs-v1", |_| None).building_other_keys()),
+    )
 }
 
-impl Script {
-    fn read(witness: &[u8]) -> Result<Self, InvalidWitness> {
-        serde_json::from_slice(witness).map_err(|_| InvalidWitness::whole("expected a script in JSON"))
-    }
+fn sleeps(script: &Script) -> Option<Vec<u8>> {
+    std::thread::sleep(Duration::from_millis(script.ms));
+    None
 }
 
-type Check = fn(&Script) -> Result<(), InvalidWitness>;
-/// Misbehaves, and returns the output document, if there is one.
-type Act = fn(&Script) -> Option<Vec<u8>>;
-
-/// A circuit that misbehaves.
-#[derive(Clone)]
-pub(crate) struct Rogue {
-    id: &'static str,
-    check: Check,
-    act: Act,
-    pinned: VerifyingKeyDigest,
-    built: VerifyingKeyDigest,
-    honest: bool,
+fn spins(script: &Script) -> Option<Vec<u8>> {
+    let until = Instant::now() + Duration::from_millis(script.ms);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    None
 }
 
-impl Rogue {
-    pub(crate) fn new(id: &'static str, act: Act) -> Self {
-        let key = VerifyingKeyDigest(Sha256::digest(id).into());
-        Rogue { id, check: |_| Ok(()), act, pinned: key, built: key, honest: true }
-    }
+#[expect(unconditional_recursion, reason = "it is what this circuit is for")]
+fn overflows(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 128]);
+    overflows(depth + 1) + frame[127]
+}
 
-    /// Does something before it proves, too.
-    pub(crate) fn checking(self, check: Check) -> Self {
-        Rogue { check, ..self }
-    }
+fn refuses(_: &Script) -> Result<(), InvalidWitness> {
+    Err(InvalidWitness::at("script[7]", "expected a better one"))
+}
 
-    /// Returns proofs that do not verify.
-    pub(crate) fn lying(self) -> Self {
-        Rogue { honest: false, ..self }
-    }
-
-    /// Builds other keys than it pins.
-    pub(crate) fn building_other_keys(self) -> Self {
-        Rogue { built: VerifyingKeyDigest(Sha256::digest("something else").into()), ..self }
-    }
-
-    fn tag(&self, salt: &[u8], inputs: &PublicInputs) -> Vec<u8> {
-        Sha256::new().chain_update(self.id).chain_update(salt).chain_update(&inputs.0).finalize().to_vec()
-    }
-
-    fn check_tag(&self, proof: &Proof) -> Result<(), VerifyError> {
-        match proof.proof.split_at_checked(SALT_BYTES) {
-            Some((salt, tag)) if tag == self.tag(salt, &proof.public_inputs) => Ok(()),
-            _ => Err(VerifyError("not the hash of its public inputs")),
+/// Ignores and blocks every signal that can be, and never comes back.
+fn hides(_: &Script) -> Option<Vec<u8>> {
+    // SAFETY: plain system calls on a set that lives here; no handler of ours is ever run.
+    unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_IGN);
         }
     }
-}
-
-fn public_inputs(witness: &[u8]) -> PublicInputs {
-    PublicInputs(Sha256::digest(witness).to_vec())
-}
-
-impl Circuit for Rogue {
-    fn descriptor(&self) -> Descriptor {
-        Descriptor {
-            // Cannot panic: the names in `main` are well formed.
-            id: self.id.parse().expect("a circuit's name"),
-            summary: "Misbehaves, for tests.",
-            media_type: "application/json",
-            schema: None,
-            output_media_type: None,
-            verifying_keys: vec![("only", self.pinned)],
-            witness_bytes_max: 4096,
-            answer_bytes_max: 256 * 1024,
-            time_limit: Duration::from_secs(5),
-        }
-    }
-
-    fn check(&self, witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
-        let script = Script::read(witness)?;
-        std::thread::sleep(Duration::from_millis(script.check_ms));
-        (self.check)(&script)?;
-        Ok(public_inputs(witness))
-    }
-
-    fn sample_witness(&self) -> Vec<u8> {
-        br#"{"ms": 10}"#.to_vec()
-    }
-
-    fn build_verifying_key(&self) -> Result<Box<dyn VerifyingKey>, BuildError> {
-        Ok(Box::new(self.clone()))
-    }
-
-    fn build_proving_key(&self) -> Result<Box<dyn ProvingKey>, BuildError> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-impl ProvingKey for Rogue {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
-        vec![("only", self.built)]
-    }
-
-    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
-        let script = Script::read(witness).map_err(|_| ProveError("the script does not read"))?;
-        let output = (self.act)(&script);
-        let public_inputs = public_inputs(witness);
-        let mut proof = vec![0; SALT_BYTES];
-        getrandom::fill(&mut proof).map_err(|_| ProveError("no randomness"))?;
-        proof.extend(self.tag(&proof, &public_inputs));
-        if !self.honest {
-            proof[0] ^= 1;
-        }
-        Ok(Proof { proof, public_inputs, output, verifying_key: self.built })
-    }
-
-    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
-        self.check_tag(proof)
-    }
-}
-
-impl VerifyingKey for Rogue {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
-        vec![("only", self.pinned)]
-    }
-
-    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
-        self.check_tag(proof)
+    loop {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }

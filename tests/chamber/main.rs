@@ -1,0 +1,12 @@
+//! The chamber, driven as the service drives it: a real process, real sockets, and circuits that
+//! misbehave (`tests/rogue`).
+
+mod answers;
+mod doors;
+mod ends;
+mod harness;
+mod inside;
+mod memory;
+mod refusals;
+mod starts;
+mod stops;

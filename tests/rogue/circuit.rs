@@ -1,0 +1,158 @@
+//! What the circuits of this program share.
+
+use std::time::Duration;
+
+use sealprove::circuit::{
+    BuildError, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
+    VerifyError, VerifyingKey,
+};
+use sealprove::job::VerifyingKeyDigest;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+const SALT_BYTES: usize = 32;
+
+/// The witness: what a circuit is to do. A circuit reads what it knows, and ignores the rest.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Script {
+    /// How long proving takes, in milliseconds.
+    pub(crate) ms: u64,
+    /// How long checking takes, in milliseconds.
+    pub(crate) check_ms: u64,
+    /// What nobody may see.
+    pub(crate) secret: String,
+    /// What `garbles-v1` writes.
+    pub(crate) mode: crate::garbage::Mode,
+    /// What `draws-v1` looks for in its memory: hexadecimal digits of at most 32 bytes.
+    pub(crate) needle: String,
+    /// The same, of bytes that it keeps in its memory itself: whether it finds what is there.
+    pub(crate) decoy: String,
+}
+
+impl Script {
+    fn read(witness: &[u8]) -> Result<Self, InvalidWitness> {
+        serde_json::from_slice(witness).map_err(|_| InvalidWitness::whole("expected a script in JSON"))
+    }
+}
+
+type Check = fn(&Script) -> Result<(), InvalidWitness>;
+/// Misbehaves, and returns the output document, if there is one.
+type Act = fn(&Script) -> Option<Vec<u8>>;
+
+/// A circuit that misbehaves.
+#[derive(Clone)]
+pub(crate) struct Rogue {
+    id: &'static str,
+    check: Check,
+    act: Act,
+    pinned: VerifyingKeyDigest,
+    built: VerifyingKeyDigest,
+    honest: bool,
+}
+
+impl Rogue {
+    pub(crate) fn new(id: &'static str, act: Act) -> Self {
+        let key = VerifyingKeyDigest(Sha256::digest(id).into());
+        Rogue { id, check: |_| Ok(()), act, pinned: key, built: key, honest: true }
+    }
+
+    /// Does something before it proves, too.
+    pub(crate) fn checking(self, check: Check) -> Self {
+        Rogue { check, ..self }
+    }
+
+    /// Returns proofs that do not verify.
+    pub(crate) fn lying(self) -> Self {
+        Rogue { honest: false, ..self }
+    }
+
+    /// Builds other keys than it pins.
+    pub(crate) fn building_other_keys(self) -> Self {
+        Rogue { built: VerifyingKeyDigest(Sha256::digest("something else").into()), ..self }
+    }
+
+    fn tag(&self, salt: &[u8], inputs: &PublicInputs) -> Vec<u8> {
+        Sha256::new().chain_update(self.id).chain_update(salt).chain_update(&inputs.0).finalize().to_vec()
+    }
+
+    fn check_tag(&self, proof: &Proof) -> Result<(), VerifyError> {
+        match proof.proof.split_at_checked(SALT_BYTES) {
+            Some((salt, tag)) if tag == self.tag(salt, &proof.public_inputs) => Ok(()),
+            _ => Err(VerifyError("not the hash of its public inputs")),
+        }
+    }
+}
+
+fn public_inputs(witness: &[u8]) -> PublicInputs {
+    PublicInputs(Sha256::digest(witness).to_vec())
+}
+
+impl Circuit for Rogue {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            // Cannot panic: the names in `main` are well formed.
+            id: self.id.parse().expect("a circuit's name"),
+            summary: "Misbehaves, for tests.",
+            media_type: "application/json",
+            schema: None,
+            output_media_type: None,
+            verifying_keys: vec![("only", self.pinned)],
+            witness_bytes_max: 4096,
+            answer_bytes_max: 256 * 1024,
+            time_limit: Duration::from_secs(5),
+        }
+    }
+
+    fn check(&self, witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
+        let script = Script::read(witness)?;
+        std::thread::sleep(Duration::from_millis(script.check_ms));
+        (self.check)(&script)?;
+        Ok(public_inputs(witness))
+    }
+
+    fn sample_witness(&self) -> Vec<u8> {
+        br#"{"ms": 10}"#.to_vec()
+    }
+
+    fn build_verifying_key(&self) -> Result<Box<dyn VerifyingKey>, BuildError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn build_proving_key(&self) -> Result<Box<dyn ProvingKey>, BuildError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl ProvingKey for Rogue {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        vec![("only", self.built)]
+    }
+
+    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
+        let script = Script::read(witness).map_err(|_| ProveError("the script does not read"))?;
+        let output = (self.act)(&script);
+        let public_inputs = public_inputs(witness);
+        let mut proof = vec![0; SALT_BYTES];
+        getrandom::fill(&mut proof).map_err(|_| ProveError("no randomness"))?;
+        proof.extend(self.tag(&proof, &public_inputs));
+        if !self.honest {
+            proof[0] ^= 1;
+        }
+        Ok(Proof { proof, public_inputs, output, verifying_key: self.built })
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
+        self.check_tag(proof)
+    }
+}
+
+impl VerifyingKey for Rogue {
+    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+        vec![("only", self.pinned)]
+    }
+
+    fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
+        self.check_tag(proof)
+    }
+}
