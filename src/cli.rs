@@ -309,9 +309,9 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
         #[cfg(feature = "service")]
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]
-        Command::Demo(args) => demo::run(&args, circuits).await,
+        Command::Demo(args) => serve::interruptible(demo::run(&args, circuits)).await,
         #[cfg(feature = "service")]
-        Command::Bench(args) => bench::run(&args, circuits).await,
+        Command::Bench(args) => serve::interruptible(bench::run(&args, circuits)).await,
         #[cfg(feature = "service")]
         Command::Chamber(_) => unreachable!("a chamber is run before the runtime is built"),
     }

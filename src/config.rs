@@ -218,3 +218,65 @@ impl ClientConfig {
         read(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = "docs/sealprove.toml";
+
+    /// Every key of a table and of the tables in it, with dots between; a circuit's name is not a key.
+    fn keys(table: &toml::Table, path: &str, found: &mut Vec<String>) {
+        for (key, value) in table {
+            let key = if path == "circuits." { "*" } else { key };
+            match value {
+                toml::Value::Table(inner) => keys(inner, &format!("{path}{key}."), found),
+                _ => found.push(format!("{path}{key}")),
+            }
+        }
+    }
+
+    #[test]
+    fn the_sample_configuration_is_read_and_names_every_key() {
+        let sample = std::fs::read_to_string(SAMPLE).unwrap();
+        let config = ServiceConfig::read(SAMPLE.as_ref()).unwrap();
+        assert_eq!(config.streams.replicas, 3);
+
+        // What is commented out shows a default, and must be read as well.
+        let with_defaults: Vec<&str> = sample
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) => rest,
+                _ => line,
+            })
+            .collect();
+        let table: toml::Table = with_defaults.join("\n").parse().unwrap();
+        let mut named = Vec::new();
+        keys(&table, "", &mut named);
+        named.sort();
+
+        let mut config: ServiceConfig = table.clone().try_into().unwrap();
+        config.nats.nkey = Some(PathBuf::from("x"));
+        let mut every = Vec::new();
+        keys(&toml::Table::try_from(&config).unwrap(), "", &mut every);
+        every.sort();
+        assert_eq!(named, every);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let refused = [
+            "[service]\nslots = 0",
+            "[service]\nthreads = 0",
+            "[streams]\nreplicas = 2",
+            "[streams]\nack_wait = \"100ms\"",
+            "[nats]\npassword = \"x\"",
+            "colour = \"red\"",
+        ];
+        for text in refused {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), format!("bundle = \"b\"\nkeys = \"k\"\n{text}\n")).unwrap();
+            assert!(ServiceConfig::read(file.path()).is_err(), "{text}");
+        }
+    }
+}

@@ -1,6 +1,37 @@
-//! Private proving over NATS.
+//! Private proving over NATS: sealed witnesses in, verified proofs out.
+//!
+//! A client seals the witness of a zero-knowledge proof and publishes it to a JetStream subject. A service
+//! takes the job, opens it in a process that holds that one witness and nothing else, proves, verifies its
+//! own proof, seals the answer and stores it on the job's own subject.
+//!
+//! The path of a job, and where each step lives:
+//!
+//! | step | module |
+//! |---|---|
+//! | seal, submit, wait, open, verify | [`client`] |
+//! | pull one job for each free slot, keep its lease, store the answer, acknowledge | [`service`] |
+//! | build every proving key once, fork a process for each job | [`chamber`] |
+//! | open, forget the keys, check, prove, verify, seal | the job process, in [`chamber`] |
+//!
+//! What they say to each other is in the vocabulary: [`job`] (names and subjects), [`wire`] (headers, codes
+//! and documents), [`envelope`] (the seal), [`bundle`] (keys and circuits, signed), [`frame`] (service and
+//! chamber). The vocabulary does no I/O.
+//!
+//! To bring a circuit of your own, implement [`circuit::Circuit`] and hand it to [`main`]:
+//!
+//! ```no_run
+//! # #[cfg(feature = "client")]
+//! fn main() -> std::process::ExitCode {
+//!     sealprove::main(sealprove::circuit::Circuits::built_in())
+//! }
+//! # #[cfg(not(feature = "client"))]
+//! # fn main() {}
+//! ```
+//!
+//! Features: `client` is what a submitter needs, and has no prover in its tree; `service` adds the service
+//! and its chamber; `zcash` and `credentials` are families of circuits.
 
-// vocabulary
+// What every party says: names, documents, the seal. No I/O.
 pub mod bundle;
 mod clock;
 pub mod envelope;
@@ -9,20 +40,27 @@ pub mod job;
 pub mod secret;
 pub mod wire;
 
+// What is proved.
 pub mod circuit;
 pub mod circuits;
 
+// Who submits.
 #[cfg(feature = "client")]
 pub mod broker;
 #[cfg(feature = "client")]
 pub mod client;
 
+// The network side: no keys.
 #[cfg(feature = "service")]
 pub mod service;
 
+// The key side: no network.
 #[cfg(feature = "service")]
 pub mod chamber;
 
+// Around them.
+#[cfg(feature = "client")]
+mod cli;
 #[cfg(feature = "client")]
 pub mod config;
 #[cfg(feature = "service")]
@@ -31,6 +69,9 @@ pub mod metrics;
 mod telemetry;
 
 #[cfg(feature = "client")]
-mod cli;
-#[cfg(feature = "client")]
 pub use cli::main;
+
+/// The README's program compiles.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

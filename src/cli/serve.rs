@@ -110,6 +110,14 @@ pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send +
     })
 }
 
+/// Ends work at the first signal, so that what it started is stopped with it.
+pub(super) async fn interruptible(work: impl Future<Output = Outcome_>) -> Outcome_ {
+    tokio::select! {
+        outcome = work => outcome,
+        () = stop_signal()? => Err(Failure::new(Exit::Failed, "interrupted")),
+    }
+}
+
 /// The key side. The service is at the other end of standard input.
 pub(super) fn chamber(args: &ChamberArgs, circuits: &Circuits) -> Outcome_ {
     let control: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;

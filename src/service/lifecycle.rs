@@ -86,13 +86,12 @@ pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
         shared.config.streams.ack_wait,
         shared.metrics.clone(),
     );
-    let settled = match job.admit(lease, shared).await {
+    let _settled: Option<Settled> = match job.admit(lease, shared).await {
         Ok(admitted) => admitted.prove(shared).await,
         Err((job, lease, NotNow::Answered)) => Some(settle_answered(&job, &lease, shared).await),
         Err((job, lease, NotNow::Refused(code))) => Some(job.refuse(lease, code).settle(shared).await),
         Err((job, lease, NotNow::HandBack(reason))) => job.hand_back(lease, reason, None, shared).await,
     };
-    drop(settled);
 }
 
 /// Removes a message that names no job; the reason is kept by the broker's advisory.

@@ -249,7 +249,7 @@ impl Running {
         self.tickets.chamber_gone();
         match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
             Ok(Ok(_)) if expected => {}
-            Ok(Ok(status)) => error!(%status, "the chamber died; its jobs will be tried again"),
+            Ok(Ok(status)) => error!(%status, "the chamber ended by itself"),
             _ => {
                 warn!("the chamber does not end by itself");
                 let _ = self.child.kill().await;
@@ -271,7 +271,7 @@ struct Waiting {
 }
 
 impl Tickets {
-    fn open(&self, job: JobId) -> (u64, oneshot::Receiver<End>) {
+    fn issue(&self, job: JobId) -> (u64, oneshot::Receiver<End>) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
         self.lock().insert(ticket, Waiting { job, end });
@@ -318,7 +318,7 @@ impl Live {
         dropped: impl Future<Output = ()>,
     ) -> Result<Reply, NoReply> {
         let mut connection = UnixStream::connect(&self.listen).await.map_err(|_| NoReply::ChamberGone)?;
-        let (ticket, ended) = self.tickets.open(head.job.clone());
+        let (ticket, ended) = self.tickets.issue(head.job.clone());
         let order = Order { ticket, limit_ms: crate::clock::millis(limit), threads };
         let exchanged = tokio::select! {
             reply = exchange(&mut connection, order, head, payload) => Some(reply),
