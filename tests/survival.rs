@@ -116,13 +116,14 @@ async fn a_service_without_a_chamber_is_not_ready() {
     let service = lab.service().await;
     let mut killed = service.kill_chamber();
     // A chamber of these circuits is back in a moment: whoever misses that moment makes another.
-    eventually("the service is not ready", async || match service.get("/readyz") {
-        (503, reason) => Some(assert!(reason.contains("the chamber"), "{reason}")),
-        _ if support::children_of(service.pid()) != [killed] && !is_alive(killed) => {
+    eventually("the service is not ready", async || {
+        let (status, reason) = service.get("/readyz");
+        if let [chamber] = support::children_of(service.pid())[..]
+            && chamber != killed
+        {
             killed = service.kill_chamber();
-            None
         }
-        _ => None,
+        (status == 503).then(|| assert!(reason.contains("the chamber"), "{reason}"))
     })
     .await;
     service.becomes_ready().await;
