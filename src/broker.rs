@@ -12,6 +12,7 @@ use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::job::Tenant;
@@ -20,8 +21,8 @@ use crate::job::Tenant;
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the connection is probed; after two probes without an answer it is given up.
 const PING_INTERVAL: Duration = Duration::from_secs(3);
-/// The longest wait before the next attempt to connect.
-const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(4);
+/// The first and the longest wait before the next attempt to connect.
+const RECONNECT_WAIT: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(4)];
 
 /// How the broker is reached: the `[nats]` table of a configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -165,19 +166,41 @@ impl TlsConfig {
     }
 }
 
-/// Doubles up to a bound, with jitter, so that a thousand clients do not come back in the same moment.
+/// So that a thousand clients do not come back in the same moment.
 fn reconnect_delay(attempts: usize) -> Duration {
-    let doubled = Duration::from_millis(50) * (1 << attempts.min(8));
-    jittered(doubled.min(RECONNECT_WAIT_MAX))
+    Backoff::new(RECONNECT_WAIT).nth(attempts)
 }
 
-/// Between half of a duration and the whole of it.
-pub(crate) fn jittered(duration: Duration) -> Duration {
-    let mut byte = [0; 2];
-    // Without randomness there is no jitter, which harms nobody.
-    let _ = getrandom::fill(&mut byte);
-    duration / 2 + duration.mul_f64(f64::from(u16::from_be_bytes(byte)) / f64::from(u16::MAX) / 2.0)
+/// Waits that double from the first to the longest, with jitter, and never end.
+pub(crate) struct Backoff {
+    waits: ExponentialBackoff,
+    longest: Duration,
 }
+
+impl Backoff {
+    pub(crate) fn new([first, longest]: [Duration; 2]) -> Self {
+        let builder = ExponentialBuilder::new().with_min_delay(first).with_max_delay(longest);
+        Backoff { waits: builder.with_jitter().without_max_times().build(), longest }
+    }
+
+    /// The next wait.
+    pub(crate) fn next(&mut self) -> Duration {
+        self.waits.next().unwrap_or(self.longest)
+    }
+
+    /// The wait after so many others.
+    pub(crate) fn nth(mut self, index: usize) -> Duration {
+        self.waits.nth(index.min(WAITS_UNTIL_LONGEST)).unwrap_or(self.longest)
+    }
+
+    /// Sleeps for the next wait.
+    pub(crate) async fn pause(&mut self) {
+        tokio::time::sleep(self.next()).await;
+    }
+}
+
+/// After so many waits, every backoff here is at its longest.
+const WAITS_UNTIL_LONGEST: usize = 16;
 
 /// A publish was not acknowledged.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use async_nats::jetstream;
 use futures_util::StreamExt;
 
 use crate::broker::{
-    ConnectError, PublishError, ReadError, STATUS_STREAM, answers_stream, direct_get, header_map, jittered,
+    Backoff, ConnectError, PublishError, ReadError, STATUS_STREAM, answers_stream, direct_get, header_map,
     publish,
 };
 use crate::bundle::{Bundle, BundleCircuit, BundleError, SignedBundle};
@@ -280,7 +280,7 @@ impl Client {
     pub async fn publish(&self, sealed: &SealedJob, patience: Duration) -> Result<(), ClientError> {
         let subject = self.config.prefix.job(&sealed.ticket.header().subject);
         let until = tokio::time::Instant::now() + patience;
-        let mut wait = RESUBMIT[0];
+        let mut waits = Backoff::new(RESUBMIT);
         loop {
             let headers = header_map(sealed.ticket.header().to_headers());
             let refused = match publish(&self.nats, subject.clone(), headers, sealed.payload.clone()).await {
@@ -296,13 +296,12 @@ impl Client {
                 Err(error @ (PublishError::Unknown | PublishError::NoStream)) => ClientError::Submit(error),
                 Err(error) => return Err(ClientError::Submit(error)),
             };
-            let pause = jittered(wait);
+            let pause = waits.next();
             if tokio::time::Instant::now() + pause > until {
                 return Err(refused);
             }
             tracing::info!(cause = %refused, wait_ms = crate::clock::millis(pause), "submitting again");
             tokio::time::sleep(pause).await;
-            wait = (wait * 2).min(RESUBMIT[1]);
         }
     }
 
@@ -334,7 +333,7 @@ impl Client {
         let subject = self.config.prefix.live(tenant, job);
         // Without permission to subscribe, looking again is all there is.
         let mut live = self.nats.subscribe(subject).await.ok();
-        let mut pause = POLL[0];
+        let mut pauses = Backoff::new(POLL);
         loop {
             match self.collect(ticket).await {
                 Ok(Collected::NotYet) => {}
@@ -352,8 +351,7 @@ impl Client {
                     std::future::pending::<()>().await;
                 }
             };
-            let _ = tokio::time::timeout(jittered(pause), woken).await;
-            pause = (pause * 3 / 2).min(POLL[1]);
+            let _ = tokio::time::timeout(pauses.next(), woken).await;
         }
     }
 

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::broker::{ConnectError, jittered};
+use crate::broker::{Backoff, ConnectError};
 use crate::bundle::{Bundle, BundleError, SignedBundle};
 use crate::clock::unix_now;
 use crate::config::ServiceConfig;
@@ -40,8 +40,8 @@ use readiness::Readiness;
 
 pub use link::ChamberCommand;
 
-/// How long to wait before the broker is tried again.
-const BROKER_WAIT: Duration = Duration::from_secs(2);
+/// The first and the longest wait before the broker is tried again.
+const BROKER_WAIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 /// How long jobs that are handed back may take to be handed back.
 const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How far this clock and the broker's may be apart, in seconds.
@@ -233,6 +233,7 @@ async fn connect(
     metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
 ) -> Result<Client, ServiceError> {
+    let mut waits = Backoff::new(BROKER_WAIT);
     loop {
         let (metrics, readiness) = (metrics.clone(), readiness.clone());
         let options = config.nats.options("sealprove").await?.event_callback(move |event| {
@@ -246,7 +247,7 @@ async fn connect(
                 "the broker cannot be reached; is nats-server running there? trying again"
             ),
         }
-        tokio::time::sleep(jittered(BROKER_WAIT)).await;
+        waits.pause().await;
     }
 }
 
@@ -269,6 +270,7 @@ fn hear(event: &Event, metrics: &Metrics, readiness: &Readiness) {
 /// Until streams and consumers are as they must be and the clocks agree; says what is missing, and what
 /// to run.
 async fn wait_for_streams(context: &jetstream::Context, client: &Client, config: &ServiceConfig) {
+    let mut waits = Backoff::new(BROKER_WAIT);
     loop {
         match streams::check(context, config).await {
             Ok(differences) if differences.is_empty() => match clock_difference(client).await {
@@ -287,7 +289,7 @@ async fn wait_for_streams(context: &jetstream::Context, client: &Client, config:
                 warn!(%cause, source, "the streams cannot be checked; trying again");
             }
         }
-        tokio::time::sleep(jittered(BROKER_WAIT * 2)).await;
+        waits.pause().await;
     }
 }
 
@@ -344,6 +346,7 @@ async fn take_jobs(
     let tenants = &shared.config.tenants;
     let of_lane = |lane| tenants.iter().map(move |tenant| Queue { tenant: tenant.clone(), lane });
     let queues: Vec<Queue> = Lane::ALL.into_iter().flat_map(of_lane).collect();
+    let mut waits = Backoff::new(BROKER_WAIT);
     while !stopping.has_come() {
         let slot = async {
             shared.chamber.ready().await;
@@ -365,17 +368,19 @@ async fn take_jobs(
                     drop(slot);
                 });
             }
-            Err(cause) => recover(shared, &queues, &cause).await,
+            Err(cause) => {
+                waits.pause().await;
+                recover(shared, &queues, &cause).await;
+            }
         }
         while jobs.try_join_next().is_some() {}
     }
 }
 
-/// After a pull that came to nothing: waits, and makes a consumer again that has gone missing.
+/// After a pull that came to nothing: makes a consumer again that has gone missing.
 async fn recover(shared: &Shared, queues: &[Queue], cause: &PullError) {
     shared.metrics.broker(BrokerEvent::RequestFailed);
     warn!(%cause, "no jobs for the moment");
-    tokio::time::sleep(jittered(BROKER_WAIT / 2)).await;
     let Ok(differences) = streams::check(&shared.context, &shared.config).await else { return };
     if !differences.iter().any(|difference| matches!(difference, streams::Difference::Missing { .. })) {
         return;

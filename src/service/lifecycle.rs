@@ -13,7 +13,7 @@ use super::lease::{Lease, acknowledge};
 use super::link::{NoReply, Reply};
 use super::settle::{Finished, Settled, settle_answered};
 use super::streams::MAX_DELIVER;
-use crate::broker::{STATUS_STREAM, answers_stream, header_map, jittered, leader_get, publish};
+use crate::broker::{Backoff, STATUS_STREAM, answers_stream, header_map, leader_get, publish};
 use crate::clock::unix_now;
 use crate::frame::{End, JobHead};
 use crate::job::JobSubject;
@@ -117,10 +117,8 @@ impl Job {
         if i64::from(self.delivered) >= MAX_DELIVER {
             return Some(self.refuse(lease, Code::AttemptsExhausted).settle(shared).await);
         }
-        let delay = delay.unwrap_or_else(|| {
-            let doubled = HAND_BACK_WAIT[0] * 2_u32.pow(self.delivered.clamp(1, 10) - 1);
-            jittered(doubled.min(HAND_BACK_WAIT[1]))
-        });
+        let deliveries_before = self.delivered.saturating_sub(1) as usize;
+        let delay = delay.unwrap_or_else(|| Backoff::new(HAND_BACK_WAIT).nth(deliveries_before));
         shared.metrics.handed_back();
         info!(job = %self.subject.job, reason, delay_ms = crate::clock::millis(delay), "handed back");
         // Without its lease, the delivery is somebody else's already.
@@ -148,6 +146,7 @@ impl Admitted {
     /// Proves, and settles; or hands back.
     async fn prove(mut self, shared: &Shared) -> Option<Settled> {
         shared.metrics.phase(&self.job.subject.circuit, Phase::Queued, self.job.queued());
+        let mut waits = Backoff::new(HAND_BACK_WAIT);
         for attempt in 0.. {
             self.tell(State::Proving, attempt, shared).await;
             match self.attempt(attempt, shared).await {
@@ -165,7 +164,7 @@ impl Admitted {
                     self.tell(State::Retrying, attempt, shared).await;
                     return self.job.hand_back(self.lease, reason, None, shared).await;
                 }
-                Attempt::OurFault(_) => tokio::time::sleep(jittered(HAND_BACK_WAIT[0])).await,
+                Attempt::OurFault(_) => waits.pause().await,
                 Attempt::Stopping => {
                     let reason = "this service stops";
                     return self.job.hand_back(self.lease, reason, Some(Duration::ZERO), shared).await;

@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
 
-use crate::broker::jittered;
+use crate::broker::Backoff;
 use crate::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead};
 use crate::job::{CircuitId, Deployment, JobId, KeyId};
 use crate::metrics::Metrics;
@@ -151,7 +151,7 @@ async fn supervise(
     mut stopped: watch::Receiver<bool>,
     hopeless: watch::Sender<bool>,
 ) {
-    let mut wait = RESTART_WAIT[0];
+    let mut waits = Backoff::new(RESTART_WAIT);
     let mut ever_ready = false;
     while !*stopped.borrow() {
         metrics.chamber_started();
@@ -161,12 +161,12 @@ async fn supervise(
                 live.send_replace(None);
                 let expected = *stopped.borrow();
                 running.end(expected).await;
-                wait = if was_ready { RESTART_WAIT[0] } else { (wait * 2).min(RESTART_WAIT[1]) };
-                ever_ready |= was_ready;
+                if was_ready {
+                    (ever_ready, waits) = (true, Backoff::new(RESTART_WAIT));
+                }
             }
             Err(cause) => {
                 error!(%cause, "the chamber cannot be started");
-                wait = (wait * 2).min(RESTART_WAIT[1]);
             }
         }
         if !ever_ready {
@@ -174,7 +174,7 @@ async fn supervise(
             return;
         }
         tokio::select! {
-            () = tokio::time::sleep(jittered(wait)) => {}
+            () = waits.pause() => {}
             _ = stopped.changed() => {}
         }
     }

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::Shared;
 use super::delivery::Job;
 use super::lease::{Lease, acknowledge};
-use crate::broker::{PublishError, answers_stream, header_map, jittered, jobs_stream, leader_get, publish};
+use crate::broker::{Backoff, PublishError, answers_stream, header_map, jobs_stream, leader_get, publish};
 use crate::clock::unix_now;
 use crate::job::JobSubject;
 use crate::metrics::{BrokerEvent, Phase};
@@ -66,7 +66,7 @@ impl Finished {
         let JobSubject { tenant, job, .. } = self.job.subject.clone();
         let (subject, stream) = (shared.config.prefix.answer(&tenant, &job), answers_stream(&tenant));
         let until = self.job.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX + GRACE_SECONDS;
-        let mut wait = RETRY_WAIT[0];
+        let mut waits = Backoff::new(RETRY_WAIT);
         loop {
             let mut headers = header_map(self.header.to_headers());
             headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
@@ -88,8 +88,7 @@ impl Finished {
             if unix_now() > until {
                 return Stored::TooLate;
             }
-            tokio::time::sleep(jittered(wait)).await;
-            wait = (wait * 2).min(RETRY_WAIT[1]);
+            waits.pause().await;
         }
     }
 
@@ -112,14 +111,15 @@ pub(super) async fn settle_answered(job: &Job, lease: &Lease, shared: &Shared) -
 }
 
 async fn acknowledge_settled(job: &Job, lease: &Lease, shared: &Shared) {
-    for attempt in 0..ACK_TRIES {
+    let mut waits = Backoff::new(RETRY_WAIT);
+    for _ in 0..ACK_TRIES {
         // An acknowledgement without a lease could end somebody else's delivery: the answer is there, so
         // whoever has the job now will find it.
         if !lease.is_held() || acknowledge(&shared.client, &job.reply, "+ACK").await {
             return;
         }
         shared.metrics.broker(BrokerEvent::RequestFailed);
-        tokio::time::sleep(jittered(RETRY_WAIT[0] * 2_u32.pow(attempt))).await;
+        waits.pause().await;
     }
 }
 
