@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind};
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
@@ -224,6 +224,31 @@ pub enum PublishError {
     Unknown,
 }
 
+/// JetStream's "maximum … exceeded" of a stream that discards what is new.
+const STREAM_LIMIT: u64 = 10077;
+/// That limit, where it means that there is a message on this very subject.
+const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
+/// JetStream's "message size exceeds maximum allowed".
+const MESSAGE_TOO_LARGE: u64 = 10054;
+
+impl PublishError {
+    /// There is a message on this subject already, and the stream takes no second one. The broker has one
+    /// number for this and for a full stream; only its words tell them apart.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, PublishError::Refused { err_code: STREAM_LIMIT, description } if description == ONE_A_SUBJECT)
+    }
+
+    /// The stream is full.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, PublishError::Refused { err_code: STREAM_LIMIT, .. }) && !self.is_taken()
+    }
+
+    /// It is larger than connection or stream will ever take.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, PublishError::TooLarge | PublishError::Refused { err_code: MESSAGE_TOO_LARGE, .. })
+    }
+}
+
 #[derive(Deserialize)]
 struct PublishAck {
     error: Option<ApiError>,
@@ -279,8 +304,12 @@ pub(crate) fn header_map(headers: impl IntoIterator<Item = (&'static str, String
 /// A message as it lies in a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
+    pub(crate) subject: String,
+    pub(crate) sequence: u64,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Vec<u8>,
+    /// The broker's timestamp, in Unix milliseconds.
+    pub(crate) stored_at_ms: u64,
 }
 
 impl Stored {
@@ -291,16 +320,23 @@ impl Stored {
 
 impl From<StreamMessage> for Stored {
     fn from(message: StreamMessage) -> Self {
-        Stored { headers: message.headers, payload: message.payload.to_vec() }
+        let milliseconds = message.time.unix_timestamp_nanos() / 1_000_000;
+        Stored {
+            subject: message.subject.into_string(),
+            sequence: message.sequence,
+            headers: message.headers,
+            payload: message.payload.to_vec(),
+            stored_at_ms: u64::try_from(milliseconds).unwrap_or(0),
+        }
     }
 }
 
 /// A read from a stream failed: nothing is known.
 #[derive(Debug, thiserror::Error)]
-#[error("read {subject}")]
+#[error("read {what}")]
 pub struct ReadError {
-    subject: String,
-    source: Box<dyn std::error::Error + Send + Sync>,
+    what: String,
+    source: Cause,
 }
 
 /// The last message on a subject, as the stream's leader has it: what decisions are made on.
@@ -309,12 +345,41 @@ pub(crate) async fn leader_get(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { subject: subject.to_owned(), source };
+    let failed = |source| ReadError { what: subject.to_owned(), source };
     let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
-    match stream.get_last_raw_message_by_subject(subject).await {
+    found(stream.get_last_raw_message_by_subject(subject).await).map_err(failed)
+}
+
+/// The message with this sequence number, as the stream's leader has it.
+pub(crate) async fn leader_get_at(
+    context: &jetstream::Context,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<Stored>, ReadError> {
+    let failed = |source| ReadError { what: format!("message {sequence} of {stream}"), source };
+    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
+    found(stream.get_raw_message(sequence).await).map_err(failed)
+}
+
+/// The first message at or after this sequence number, as the stream's leader has it.
+pub(crate) async fn leader_get_from(
+    context: &jetstream::Context,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<Stored>, ReadError> {
+    let failed = |source| ReadError { what: format!("{stream} from {sequence}"), source };
+    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
+    found(stream.get_first_raw_message_by_subject(">", sequence).await).map_err(failed)
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// That there is no such message is an answer too.
+fn found(read: Result<StreamMessage, LastRawMessageError>) -> Result<Option<Stored>, Cause> {
+    match read {
         Ok(found) => Ok(Some(found.into())),
         Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(failed(error.into())),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -324,7 +389,7 @@ pub(crate) async fn direct_get(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { subject: subject.to_owned(), source };
+    let failed = |source| ReadError { what: subject.to_owned(), source };
     let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
     match stream.direct_get_last_for_subject(subject).await {
         Ok(found) => Ok(Some(found.into())),
@@ -336,6 +401,11 @@ pub(crate) async fn direct_get(
 /// The stream that a tenant's jobs wait in.
 pub(crate) fn jobs_stream(tenant: &Tenant) -> String {
     format!("PROVE_JOBS_{tenant}")
+}
+
+/// The tenant whose jobs wait in this stream.
+pub(crate) fn tenant_of_jobs(stream: &str) -> Option<Tenant> {
+    stream.strip_prefix("PROVE_JOBS_")?.parse().ok()
 }
 
 /// The stream that a tenant's answers are kept in.

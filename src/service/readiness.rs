@@ -1,10 +1,14 @@
 //! Whether the service takes jobs, and if not, what it waits for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::room::Room;
+
 /// What must hold before a job is taken.
-#[derive(Debug, Default)]
 pub(super) struct Readiness {
+    tenants: usize,
+    room: Arc<Room>,
     chamber: AtomicBool,
     broker: AtomicBool,
     streams: AtomicBool,
@@ -12,6 +16,19 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
+    /// Of a service for so many tenants, of which nothing holds yet.
+    pub(super) fn new(tenants: usize, room: Arc<Room>) -> Self {
+        let not_yet = AtomicBool::default;
+        Readiness {
+            tenants,
+            room,
+            chamber: not_yet(),
+            broker: not_yet(),
+            streams: not_yet(),
+            stopping: not_yet(),
+        }
+    }
+
     /// Keys are loaded and every proving key is built.
     pub(super) fn chamber(&self, holds: bool) {
         self.chamber.store(holds, Ordering::Relaxed);
@@ -44,6 +61,10 @@ impl Readiness {
         }
         if !held(&self.streams) {
             missing.push("streams or consumers are not as they must be; see the log");
+        }
+        // One tenant without room is that tenant's trouble; it stands in log and metrics.
+        if self.room.full().len() == self.tenants {
+            missing.push("the answer stream is full, so that no job is taken; see the log");
         }
         if held(&self.stopping) {
             missing.push("the service is stopping");
