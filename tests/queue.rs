@@ -54,6 +54,11 @@ async fn express_comes_before_standard_and_never_starves_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_waited_for_and_said() {
     let lab = Setup::new().streams("jobs_max = 2").start().await;
+    // The client keeps the bundle of a service that has been there.
+    let service = lab.service().await;
+    lab.client().await.bundle().await.unwrap();
+    service.terminate();
+    assert_eq!(service.exit_code().await, 0);
     let (_one, _two) = (lab.submit_good().await, lab.submit_good().await);
 
     let at_once = SubmitOptions { patience: Duration::ZERO, ..SubmitOptions::default() };
