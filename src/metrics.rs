@@ -174,7 +174,7 @@ impl Metrics {
             races_lost: counter(
                 &registry,
                 "sealprove_answer_races_lost_total",
-                "How often was somebody else's answer there already?",
+                "How often was work thrown away here, since somebody else's answer was there first?",
             ),
             not_jobs: counter(
                 &registry,

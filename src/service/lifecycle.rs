@@ -179,6 +179,7 @@ impl Admitted {
                 }
                 Attempt::OurFault(_) => waits.pause().await,
                 Attempt::AnsweredElsewhere => {
+                    shared.metrics.race_lost();
                     return Some(settle_answered(&self.job, &self.lease, shared).await);
                 }
                 Attempt::Stopping => {
