@@ -15,7 +15,8 @@ use sealprove::circuit::{Circuits, Proof, PublicInputs, catalogue_digest};
 use sealprove::envelope::{Scheme, generate_key, key_id};
 use sealprove::job::{JobId, JobSubject, Lane, Subjects, Tenant, VerifyingKeyDigest};
 use sealprove::wire::{
-    self, Answer, AnswerHeader, Base64, CancelReply, CancelResult, Code, JobHeader, Outcome, State, Status, Timings, VerifyingKeyPin,
+    self, Answer, AnswerHeader, Base64, CancelReply, CancelResult, Code, JobHeader, Outcome, State, Status,
+    Timings, VerifyingKeyPin,
 };
 use serde_json::{Value, json};
 
@@ -56,7 +57,10 @@ fn documents() -> [(&'static str, Value); 6] {
         ("bundle", schema_of::<Bundle>("bundle", "The keys and circuits of a deployment")),
         ("signed-bundle", schema_of::<SignedBundle>("signed-bundle", "A bundle as it travels")),
         ("catalogue", schema_of::<Vec<BundleCircuit>>("catalogue", "The circuits of a deployment")),
-        ("cancel-reply", schema_of::<CancelReply>("cancel-reply", "What became of a request to cancel a job")),
+        (
+            "cancel-reply",
+            schema_of::<CancelReply>("cancel-reply", "What became of a request to cancel a job"),
+        ),
         ("status", schema_of::<Status>("status", "The last known state of a job without an answer")),
     ]
 }
