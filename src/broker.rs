@@ -1,5 +1,4 @@
-//! The broker as client and service see it: connecting, publishing with the broker's own word on it,
-//! and reading from a stream's leader.
+//! The broker as client and service see it: connecting, and publishing with the broker's own word on it.
 //!
 //! Publishing is a plain request here, because the decisions of the protocol hang on the broker's error
 //! codes and descriptions, which a typed publish hides.
@@ -9,8 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageError, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
@@ -194,6 +192,7 @@ impl Backoff {
     }
 
     /// Sleeps for the next wait.
+    #[cfg(feature = "service")]
     pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
@@ -229,6 +228,7 @@ const STREAM_LIMIT: u64 = 10077;
 /// That limit, where it means that there is a message on this very subject.
 const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
 /// JetStream's "message size exceeds maximum allowed".
+#[cfg(feature = "service")]
 const MESSAGE_TOO_LARGE: u64 = 10054;
 
 impl PublishError {
@@ -244,6 +244,7 @@ impl PublishError {
     }
 
     /// It is larger than connection or stream will ever take.
+    #[cfg(feature = "service")]
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, PublishError::TooLarge | PublishError::Refused { err_code: MESSAGE_TOO_LARGE, .. })
     }
@@ -304,12 +305,8 @@ pub(crate) fn header_map(headers: impl IntoIterator<Item = (&'static str, String
 /// A message as it lies in a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
-    pub(crate) subject: String,
-    pub(crate) sequence: u64,
-    pub(crate) headers: HeaderMap,
+    headers: HeaderMap,
     pub(crate) payload: Vec<u8>,
-    /// The broker's timestamp, in Unix milliseconds.
-    pub(crate) stored_at_ms: u64,
 }
 
 impl Stored {
@@ -318,69 +315,12 @@ impl Stored {
     }
 }
 
-impl From<StreamMessage> for Stored {
-    fn from(message: StreamMessage) -> Self {
-        let milliseconds = message.time.unix_timestamp_nanos() / 1_000_000;
-        Stored {
-            subject: message.subject.into_string(),
-            sequence: message.sequence,
-            headers: message.headers,
-            payload: message.payload.to_vec(),
-            stored_at_ms: u64::try_from(milliseconds).unwrap_or(0),
-        }
-    }
-}
-
 /// A read from a stream failed: nothing is known.
 #[derive(Debug, thiserror::Error)]
-#[error("read {what}")]
+#[error("read {subject}")]
 pub struct ReadError {
-    what: String,
-    source: Cause,
-}
-
-/// The last message on a subject, as the stream's leader has it: what decisions are made on.
-pub(crate) async fn leader_get(
-    context: &jetstream::Context,
-    stream: &str,
-    subject: &str,
-) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { what: subject.to_owned(), source };
-    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
-    found(stream.get_last_raw_message_by_subject(subject).await).map_err(failed)
-}
-
-/// The message with this sequence number, as the stream's leader has it.
-pub(crate) async fn leader_get_at(
-    context: &jetstream::Context,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { what: format!("message {sequence} of {stream}"), source };
-    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
-    found(stream.get_raw_message(sequence).await).map_err(failed)
-}
-
-/// The first message at or after this sequence number, as the stream's leader has it.
-pub(crate) async fn leader_get_from(
-    context: &jetstream::Context,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { what: format!("{stream} from {sequence}"), source };
-    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
-    found(stream.get_first_raw_message_by_subject(">", sequence).await).map_err(failed)
-}
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// That there is no such message is an answer too.
-fn found(read: Result<StreamMessage, LastRawMessageError>) -> Result<Option<Stored>, Cause> {
-    match read {
-        Ok(found) => Ok(Some(found.into())),
-        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    subject: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// The last message on a subject, as any replica has it: "not found" means "not yet".
@@ -389,23 +329,13 @@ pub(crate) async fn direct_get(
     stream: &str,
     subject: &str,
 ) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { what: subject.to_owned(), source };
+    let failed = |source| ReadError { subject: subject.to_owned(), source };
     let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
     match stream.direct_get_last_for_subject(subject).await {
-        Ok(found) => Ok(Some(found.into())),
+        Ok(found) => Ok(Some(Stored { headers: found.headers, payload: found.payload.to_vec() })),
         Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
         Err(error) => Err(failed(error.into())),
     }
-}
-
-/// The stream that a tenant's jobs wait in.
-pub(crate) fn jobs_stream(tenant: &Tenant) -> String {
-    format!("PROVE_JOBS_{tenant}")
-}
-
-/// The tenant whose jobs wait in this stream.
-pub(crate) fn tenant_of_jobs(stream: &str) -> Option<Tenant> {
-    stream.strip_prefix("PROVE_JOBS_")?.parse().ok()
 }
 
 /// The stream that a tenant's answers are kept in.
@@ -415,5 +345,3 @@ pub(crate) fn answers_stream(tenant: &Tenant) -> String {
 
 /// The stream of last known states.
 pub(crate) const STATUS_STREAM: &str = "PROVE_STATUS";
-/// The stream of what JetStream says about deliveries.
-pub(crate) const ADVISORIES_STREAM: &str = "PROVE_ADVISORIES";

@@ -8,6 +8,7 @@ pub(crate) fn unix_now() -> u64 {
 }
 
 /// Now, in Unix milliseconds.
+#[cfg(feature = "service")]
 pub(crate) fn unix_now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }

@@ -14,6 +14,7 @@ pub mod streams;
 mod admission;
 mod delivery;
 mod intake;
+mod leader;
 mod lease;
 mod lifecycle;
 mod pull;

@@ -9,8 +9,10 @@ use futures_util::StreamExt;
 use tracing::{error, info};
 
 use super::Shared;
+use super::leader::{self, ReadError};
 use super::settle::{Queued, code_of};
-use crate::broker::{Backoff, ReadError, answers_stream, jobs_stream, leader_get};
+use super::streams::jobs_stream;
+use crate::broker::{Backoff, answers_stream};
 use crate::job::{JobId, Tenant};
 use crate::wire::{CancelReply, CancelResult, Code, VERSION};
 
@@ -65,7 +67,7 @@ async fn cancel(tenant: &Tenant, job: &JobId, shared: &Shared) -> (CancelResult,
 /// it is answered where nobody has; and only then is it removed.
 async fn cancel_once(tenant: &Tenant, job: &JobId, shared: &Shared) -> Option<(CancelResult, Option<Code>)> {
     let subject = shared.config.prefix.job_anywhere(tenant, job);
-    let queued = leader_get(&shared.context, &jobs_stream(tenant), &subject).await.ok()?;
+    let queued = leader::last_on(&shared.context, &jobs_stream(tenant), &subject).await.ok()?;
     let queued = queued.and_then(|stored| {
         let subject = shared.config.prefix.parse_job(&stored.subject).ok()?;
         Some(Queued { subject, sequence: stored.sequence })
@@ -86,7 +88,7 @@ async fn found_answered(
     shared: &Shared,
 ) -> Result<(CancelResult, Option<Code>), ReadError> {
     let subject = shared.config.prefix.answer(tenant, job);
-    let answer = leader_get(&shared.context, &answers_stream(tenant), &subject).await?;
+    let answer = leader::last_on(&shared.context, &answers_stream(tenant), &subject).await?;
     Ok(match answer {
         Some(answer) => (CancelResult::Answered, code_of(&answer)),
         None => (CancelResult::NotFound, None),

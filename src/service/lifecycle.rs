@@ -9,12 +9,13 @@ use tracing::{error, info, warn};
 use super::Shared;
 use super::admission::{self, NotNow};
 use super::delivery::{Delivery, Job};
+use super::leader::{self, ReadError};
 use super::lease::{Lease, acknowledge};
 use super::link::{NoReply, Reply};
 use super::live::Ear;
 use super::settle::{Finished, Offer, Settled, settle_answered};
 use super::streams::MAX_DELIVER;
-use crate::broker::{Backoff, ReadError, STATUS_STREAM, answers_stream, header_map, leader_get, publish};
+use crate::broker::{Backoff, STATUS_STREAM, answers_stream, header_map, publish};
 use crate::clock::{unix_now, unix_now_ms};
 use crate::frame::{End, JobHead};
 use crate::job::JobSubject;
@@ -99,13 +100,13 @@ impl Job {
     async fn is_answered(&self, shared: &Shared) -> Result<bool, ReadError> {
         let JobSubject { tenant, job, .. } = &self.subject;
         let answer = shared.config.prefix.answer(tenant, job);
-        Ok(leader_get(&shared.context, &answers_stream(tenant), &answer).await?.is_some())
+        Ok(leader::last_on(&shared.context, &answers_stream(tenant), &answer).await?.is_some())
     }
 
     /// How often the job's own process has crashed on it, from its status.
     async fn faults_so_far(&self, shared: &Shared) -> Result<u32, NotNow> {
         let subject = shared.config.prefix.status(&self.subject.tenant, &self.subject.job);
-        let status = leader_get(&shared.context, STATUS_STREAM, &subject).await;
+        let status = leader::last_on(&shared.context, STATUS_STREAM, &subject).await;
         let status = status.map_err(|_| NotNow::HandBack("the status stream cannot be read"))?;
         let status = status.and_then(|stored| serde_json::from_slice::<Status>(&stored.payload).ok());
         Ok(status.map_or(0, |status| status.faults))

@@ -8,7 +8,7 @@ use serde_json::json;
 use tracing::{debug, warn};
 
 use super::delivery::Delivery;
-use crate::broker::jobs_stream;
+use super::streams::jobs_stream;
 use crate::job::{Lane, Tenant};
 
 /// How long a pull waits at the broker.

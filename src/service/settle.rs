@@ -10,10 +10,10 @@ use tracing::{info, warn};
 
 use super::Shared;
 use super::delivery::Job;
+use super::leader::{self, Found};
 use super::lease::{Lease, acknowledge};
-use crate::broker::{
-    Backoff, PublishError, Stored, answers_stream, header_map, jobs_stream, leader_get, publish,
-};
+use super::streams::jobs_stream;
+use crate::broker::{Backoff, PublishError, answers_stream, header_map, publish};
 use crate::clock::unix_now;
 use crate::job::{JobId, JobSubject, Tenant};
 use crate::metrics::{BrokerEvent, Phase};
@@ -37,7 +37,7 @@ pub(super) struct Offer {
 /// Whose answer is in the stream.
 pub(super) enum Answered {
     Ours,
-    Theirs(Stored),
+    Theirs(Found),
 }
 
 impl Offer {
@@ -68,7 +68,7 @@ impl Offer {
         if cause.is_full() {
             shared.room.is_full(tenant);
         }
-        match leader_get(&shared.context, &stream, &subject).await {
+        match leader::last_on(&shared.context, &stream, &subject).await {
             Ok(Some(theirs)) => Ok(Answered::Theirs(theirs)),
             _ => Err(cause),
         }
@@ -190,7 +190,7 @@ impl Queued {
 }
 
 /// The code on a stored answer, where it is one of this protocol.
-pub(super) fn code_of(stored: &Stored) -> Option<Code> {
+pub(super) fn code_of(stored: &Found) -> Option<Code> {
     AnswerHeader::parse(|name| stored.header(name)).map(|header| header.code)
 }
 

@@ -11,7 +11,7 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 
-use crate::broker::{ADVISORIES_STREAM, STATUS_STREAM, answers_stream, jobs_stream};
+use crate::broker::{STATUS_STREAM, answers_stream};
 use crate::config::ServiceConfig;
 use crate::job::{Lane, Tenant};
 use crate::wire::LIFETIME_SECONDS_MAX;
@@ -34,6 +34,19 @@ const ADVISORY_ACK_WAIT: Duration = Duration::from_secs(30);
 const ANSWER_BYTES_MAX: i32 = 8 * 1024 * 1024;
 /// The largest status that is stored, in bytes.
 const STATUS_BYTES_MAX: i32 = 4096;
+
+/// The stream of what JetStream says about deliveries.
+pub(super) const ADVISORIES_STREAM: &str = "PROVE_ADVISORIES";
+
+/// The stream that a tenant's jobs wait in.
+pub(super) fn jobs_stream(tenant: &Tenant) -> String {
+    format!("PROVE_JOBS_{tenant}")
+}
+
+/// The tenant whose jobs wait in this stream.
+pub(super) fn tenant_of_jobs(stream: &str) -> Option<Tenant> {
+    stream.strip_prefix("PROVE_JOBS_")?.parse().ok()
+}
 
 /// A stream or consumer is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,11 +15,9 @@ use serde::Deserialize;
 use tracing::{debug, error, warn};
 
 use super::Shared;
+use super::leader::{self, Found, ReadError};
 use super::settle::Queued;
-use super::streams::SWEEPER;
-use crate::broker::{
-    ADVISORIES_STREAM, ReadError, Stored, jobs_stream, leader_get_at, leader_get_from, tenant_of_jobs,
-};
+use super::streams::{ADVISORIES_STREAM, SWEEPER, jobs_stream, tenant_of_jobs};
 use crate::clock::unix_now;
 use crate::job::{JobSubject, Lane, Tenant};
 use crate::wire::{Code, H_EXPIRES, LIFETIME_SECONDS_MAX};
@@ -84,7 +82,7 @@ async fn give_up(stream: &str, sequence: u64, shared: &Shared) -> bool {
     let Some(tenant) = tenant_of_jobs(stream).filter(|tenant| shared.config.tenants.contains(tenant)) else {
         return true;
     };
-    match leader_get_at(&shared.context, stream, sequence).await {
+    match leader::at(&shared.context, stream, sequence).await {
         Ok(None) => true,
         Ok(Some(stored)) => answer(&tenant, &stored, Code::AttemptsExhausted, shared).await,
         Err(cause) => {
@@ -95,7 +93,7 @@ async fn give_up(stream: &str, sequence: u64, shared: &Shared) -> bool {
 }
 
 /// Answers a job in its queue; says whether it is known to be answered.
-async fn answer(tenant: &Tenant, stored: &Stored, code: Code, shared: &Shared) -> bool {
+async fn answer(tenant: &Tenant, stored: &Found, code: Code, shared: &Shared) -> bool {
     let Some(subject) = job_of(tenant, stored, shared) else { return true };
     let job = subject.job.clone();
     let queued = Queued { subject, sequence: stored.sequence };
@@ -116,7 +114,7 @@ async fn answer(tenant: &Tenant, stored: &Stored, code: Code, shared: &Shared) -
 }
 
 /// The job that a message names. One that names none cannot be answered, and is left to its delivery.
-fn job_of(tenant: &Tenant, stored: &Stored, shared: &Shared) -> Option<JobSubject> {
+fn job_of(tenant: &Tenant, stored: &Found, shared: &Shared) -> Option<JobSubject> {
     let subject = shared.config.prefix.parse_job(&stored.subject).ok()?;
     (subject.tenant == *tenant).then_some(subject)
 }
@@ -170,10 +168,13 @@ impl Backlog {
     /// young.
     async fn read_on(&mut self, tenant: &Tenant, shared: &Shared) -> Result<(), ReadError> {
         let stream = jobs_stream(tenant);
-        let head = leader_get_from(&shared.context, &stream, 0).await?.map_or(u64::MAX, |head| head.sequence);
+        let head =
+            leader::first_from(&shared.context, &stream, 0).await?.map_or(u64::MAX, |head| head.sequence);
         self.waiting = self.waiting.split_off(&head);
         for _ in 0..BATCH.min(WAITING_MAX - self.waiting.len()) {
-            let Some(stored) = leader_get_from(&shared.context, &stream, self.read_to).await? else { break };
+            let Some(stored) = leader::first_from(&shared.context, &stream, self.read_to).await? else {
+                break;
+            };
             if stored.stored_at_ms / 1000 + YOUNG_SECONDS > unix_now() {
                 break;
             }
@@ -188,7 +189,7 @@ impl Backlog {
 
     /// Answers a job that is still there, and forgets it.
     async fn end(&mut self, tenant: &Tenant, sequence: u64, code: Code, shared: &Shared) {
-        let over = match leader_get_at(&shared.context, &jobs_stream(tenant), sequence).await {
+        let over = match leader::at(&shared.context, &jobs_stream(tenant), sequence).await {
             Ok(None) => true,
             Ok(Some(stored)) => answer(tenant, &stored, code, shared).await,
             Err(_) => false,
@@ -200,7 +201,7 @@ impl Backlog {
 }
 
 /// The deadline in a job's header; a day after it was stored, where that says nothing or later.
-fn deadline(stored: &Stored) -> u64 {
+fn deadline(stored: &Found) -> u64 {
     let latest = stored.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX;
     let said = stored.header(H_EXPIRES).and_then(|expires| expires.parse().ok());
     said.map_or(latest, |said: u64| said.min(latest))
