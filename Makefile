@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test check tools bench schemas clean
+.PHONY: demo test load check tools bench schemas clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -13,6 +13,10 @@ demo: tools
 ## test: everything that must hold
 test: tools
 	cargo test --locked
+
+## load: JOBS queued jobs before any service runs, then two services
+load: tools
+	QUEUED=$(or $(JOBS),10000) cargo test --locked --test queue a_queue_that_waited -- --nocapture
 
 ## check: what a change must pass besides
 check:

@@ -122,6 +122,7 @@ async fn a_late_request_hears_that_the_answer_is_there_and_an_unknown_job_is_not
     {
         let reply = tokio::time::timeout(Duration::from_secs(2), raw.request(subject, "x".into())).await;
         if let Ok(Ok(reply)) = reply {
+            support::assert_valid("cancel-reply", &serde_json::from_slice(&reply.payload).unwrap());
             let reply: CancelReply = serde_json::from_slice(&reply.payload).unwrap();
             assert_eq!(reply.result.as_str(), "not-found", "{subject}");
         }

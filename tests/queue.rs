@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
@@ -126,4 +127,63 @@ async fn a_full_answer_stream_stops_intake_and_loses_nothing() {
     }
     service.becomes_ready().await;
     assert_eq!(lab.answers_stored().await, 4);
+}
+
+/// How many jobs wait before any service runs; `make load JOBS=10000` sets it.
+fn queued() -> usize {
+    std::env::var("QUEUED").map_or(120, |jobs| jobs.parse().expect("QUEUED is a number of jobs"))
+}
+
+/// The jobs of the answer stream, in the order in which they were answered.
+async fn answered(lab: &Lab) -> Vec<String> {
+    let stream = lab.stream("PROVE_ANSWERS_default").await;
+    let mut jobs = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.expect("no answer is ever removed");
+        assert_eq!(message.headers.get("Sealprove-Code").map(|code| code.as_str()), Some("OK"));
+        jobs.push(message.subject.rsplit('.').next().expect("a job's id").to_owned());
+    }
+    jobs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_waited_for_services_is_answered_once_and_express_first() {
+    let lab = Setup::new().start().await;
+    let client = lab.blind_client().await;
+    let (bundle, circuit, witness) = (lab.bundle(), THRESHOLD.parse().unwrap(), good_witness());
+    let (mut express, mut all) = (HashSet::new(), HashSet::new());
+    for index in 0..queued() {
+        let lane = if index % 2 == 0 { Lane::Standard } else { Lane::Express };
+        let options =
+            SubmitOptions { lane, lifetime: Duration::from_secs(6 * 3600), ..SubmitOptions::default() };
+        let sealed = client.seal(&bundle, &circuit, &witness, &options).unwrap();
+        client.publish(&sealed, options.patience, |_, _| {}).await.unwrap();
+        let job = sealed.ticket.job().to_string();
+        all.insert(job.clone());
+        if lane == Lane::Express {
+            express.insert(job);
+        }
+    }
+    assert_eq!(lab.jobs_left().await as usize, queued());
+
+    let _services = [lab.service().await, lab.service().await];
+    let mut left = lab.jobs_left().await;
+    while left > 0 {
+        tokio::time::sleep(support::PATIENCE.min(Duration::from_secs(left / 2 + 1))).await;
+        let now = lab.jobs_left().await;
+        assert!(now < left, "nothing was done while {left} jobs waited");
+        left = now;
+    }
+    let order = answered(&lab).await;
+    assert_eq!(order.len(), queued());
+    assert_eq!(order.iter().cloned().collect::<HashSet<_>>(), all, "each job has its one answer");
+    let last = order.iter().rposition(|job| express.contains(job)).expect("express jobs");
+    let standard_after = order[last..].iter().filter(|job| !express.contains(*job)).count();
+    let share = standard_after as f64 / (queued() - express.len()) as f64;
+    println!(
+        "{} jobs; after the last express answer came {:.0} % of the standard ones",
+        queued(),
+        share * 100.0
+    );
+    assert!(share > 0.8, "{share}");
 }

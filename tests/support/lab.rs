@@ -286,7 +286,10 @@ impl Lab {
     /// Waits for the authenticated answer of a job.
     pub async fn answer_to(&self, ticket: &Ticket) -> Answer {
         match self.outcome_of(ticket).await {
-            Collected::Answer(answer) => *answer,
+            Collected::Answer(answer) => {
+                super::assert_valid("answer", &serde_json::json!(answer));
+                *answer
+            }
             other => panic!("job {} came to {other:?}", ticket.job()),
         }
     }
@@ -311,10 +314,11 @@ impl Lab {
         stream.info().await.expect("the job stream's state").state.messages
     }
 
-    /// Waits until every job is acknowledged.
+    /// Waits until every job is acknowledged, and looks at what was stored.
     pub async fn all_acknowledged(&self) {
         super::eventually("every job is acknowledged", async || (self.jobs_left().await == 0).then_some(()))
             .await;
+        self.messages_are_of_the_schemas().await;
     }
 
     pub async fn stream(&self, name: &str) -> jetstream::stream::Stream {
