@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use super::delivery::Delivery;
+use super::line::Line;
 use super::pull::{Pull, PullError, Queue};
 use super::room::Room;
-use super::{Shared, Stopping, lifecycle, streams};
+use super::{Shared, Stopping, lifecycle, streams, unreadable};
 use crate::broker::Backoff;
 use crate::job::{Lane, Tenant};
 use crate::metrics::BrokerEvent;
@@ -32,15 +33,20 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
     let slots = Arc::new(Semaphore::new(shared.config.service.slots));
     let mut turns = Turns::new(&shared.config.tenants, shared.config.service.standard_turn);
     let mut waits = Backoff::new(PULL_WAIT);
+    let mut line = tokio::select! {
+        line = Line::open(shared) => line,
+        () = stopping.wait() => return,
+    };
     while !stopping.has_come() {
         let slot = tokio::select! {
             slot = free_slot(shared, &slots) => slot,
             () = stopping.wait() => return,
         };
-        match next(shared, &mut turns, stopping).await {
+        match next(shared, &line, &mut turns, stopping).await {
             Ok(None) => return,
             Ok(Some(delivery)) => {
                 waits = Backoff::new(PULL_WAIT);
+                shared.readiness.pulls(true);
                 let shared = shared.clone();
                 shared.metrics.slot_taken();
                 jobs.spawn(async move {
@@ -51,9 +57,12 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
             }
             Err(cause) => {
                 shared.metrics.broker(BrokerEvent::RequestFailed);
+                shared.readiness.pulls(false);
                 warn!(%cause, "no jobs for the moment");
-                waits.pause().await;
-                restore(&cause.queue, shared).await;
+                tokio::select! {
+                    () = recover(&cause, &mut line, &mut waits, shared) => {}
+                    () = stopping.wait() => return,
+                }
             }
         }
         while jobs.try_join_next().is_some() {}
@@ -70,31 +79,34 @@ async fn free_slot(shared: &Shared, slots: &Arc<Semaphore>) -> OwnedSemaphorePer
 /// The next job; waits until there is one. `None` when the service is to stop.
 async fn next(
     shared: &Shared,
+    line: &Line,
     turns: &mut Turns,
     stopping: &Stopping,
 ) -> Result<Option<Delivery>, PullError> {
     while !stopping.has_come() {
         let queues = turns.next(&shared.room);
         for queue in &queues {
-            if let Some(delivery) = Pull::now(&shared.client, queue).await? {
+            let found = tokio::select! {
+                found = Pull::now(&line.client, queue) => found?,
+                () = line.broken() => return Err(queue.broken("the connection is gone")),
+            };
+            if let Some(delivery) = found {
                 return Ok(Some(delivery));
             }
         }
-        if let Some(delivery) = wait(shared, &queues, stopping).await? {
+        if let Some(delivery) = wait(line, &queues, stopping).await? {
             return Ok(Some(delivery));
         }
+        shared.readiness.pulls(true);
     }
     Ok(None)
 }
 
-/// Asks all queues to wait; the first message wins, and all other requests are withdrawn. A connection that
-/// was made anew has forgotten the requests, so they are made anew too.
-async fn wait(shared: &Shared, queues: &[Queue], stopping: &Stopping) -> Result<Option<Delivery>, PullError> {
-    let mut connections = shared.connections.clone();
-    connections.mark_unchanged();
+/// Asks all queues to wait; the first message wins, and all other requests are withdrawn.
+async fn wait(line: &Line, queues: &[Queue], stopping: &Stopping) -> Result<Option<Delivery>, PullError> {
     let mut pulls = Vec::new();
     for queue in queues {
-        pulls.push(Pull::waiting(&shared.client, queue).await?);
+        pulls.push(Pull::waiting(&line.client, queue).await?);
     }
     let mut answers: FuturesUnordered<_> = pulls
         .iter_mut()
@@ -104,18 +116,29 @@ async fn wait(shared: &Shared, queues: &[Queue], stopping: &Stopping) -> Result<
     let first = tokio::select! {
         first = answers.next(), if !queues.is_empty() => first,
         () = tokio::time::sleep(ROOM_WAIT), if queues.is_empty() => None,
-        _ = connections.changed() => None,
+        () = line.broken() => queues.first().map(|queue| (0, Err(queue.broken("the connection is gone")))),
         () = stopping.wait() => None,
     };
     drop(answers);
     let (answered, answer) = first.map_or((None, Ok(None)), |(index, answer)| (Some(index), answer));
     for (_, pull) in pulls.into_iter().enumerate().filter(|(index, _)| Some(*index) != answered) {
-        pull.take_back(&shared.client).await;
+        pull.take_back(&line.client).await;
     }
     answer
 }
 
-/// After a pull that came to nothing: makes its consumer again, if that has gone missing.
+/// After a pull that came to nothing. Where the connection broke, a job may have broken it.
+async fn recover(cause: &PullError, line: &mut Line, waits: &mut Backoff, shared: &Shared) {
+    if cause.broken {
+        unreadable::answer_all(shared).await;
+        *line = Line::open(shared).await;
+    } else {
+        waits.pause().await;
+        restore(&cause.queue, shared).await;
+    }
+}
+
+/// Makes a queue's consumer again, if it has gone missing.
 async fn restore(queue: &Queue, shared: &Shared) {
     let restored = streams::restore_consumer(&shared.context, &shared.config, &queue.tenant, queue.lane);
     match tokio::time::timeout(RESTORE_TIMEOUT, restored).await {

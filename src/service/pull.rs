@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt;
 use serde_json::json;
 use tracing::{debug, warn};
@@ -33,6 +33,8 @@ pub(super) struct Queue {
 pub(super) struct PullError {
     pub(super) queue: Queue,
     reason: String,
+    /// The connection itself is of no use any more.
+    pub(super) broken: bool,
 }
 
 /// One pull request at the broker.
@@ -64,10 +66,10 @@ impl<'a> Pull<'a> {
 
     async fn send(client: &Client, queue: &'a Queue, request: &serde_json::Value) -> Result<Self, PullError> {
         let inbox = client.new_inbox();
-        let subscriber = client.subscribe(inbox.clone()).await.map_err(|error| queue.failed(error))?;
+        let subscriber = client.subscribe(inbox.clone()).await.map_err(|error| queue.broken(error))?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", jobs_stream(&queue.tenant), queue.lane);
         let payload = request.to_string().into();
-        client.publish_with_reply(subject, inbox, payload).await.map_err(|error| queue.failed(error))?;
+        client.publish_with_reply(subject, inbox, payload).await.map_err(|error| queue.broken(error))?;
         Ok(Pull { queue, subscriber })
     }
 
@@ -76,16 +78,18 @@ impl<'a> Pull<'a> {
         loop {
             let message = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
             let message = message.map_err(|_| self.queue.failed("it gives no sign of life"))?;
-            let message = message.ok_or_else(|| self.queue.failed("the connection is closed"))?;
-            match message.status {
-                None => {
-                    let not_a_delivery = || self.queue.failed("it sent what is no delivery");
-                    return Delivery::new(message).map(Some).ok_or_else(not_a_delivery);
-                }
+            let message = message.ok_or_else(|| self.queue.broken("the connection is closed"))?;
+            let (status, description) = (message.status, message.description.clone());
+            // Whoever publishes a job can write a status into it; only the broker writes where to acknowledge.
+            if let Some(delivery) = Delivery::new(message) {
+                return Ok(Some(delivery));
+            }
+            match status {
+                None => return Err(self.queue.failed("it sent what is no delivery")),
                 Some(StatusCode::IDLE_HEARTBEAT) => {}
                 Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(None),
                 Some(status) => {
-                    let reason = message.description.as_deref().unwrap_or_default();
+                    let reason = description.as_deref().unwrap_or_default();
                     debug!(queue = %self.queue, %status, reason, "pull ended");
                     return Err(self.queue.failed(format!("{status} {reason}")));
                 }
@@ -100,7 +104,7 @@ impl<'a> Pull<'a> {
             return;
         }
         while let Ok(Some(message)) = tokio::time::timeout(NO_WAIT, self.subscriber.next()).await {
-            if let Message { status: None, reply: Some(reply), .. } = message
+            if let Some(reply) = message.reply
                 && client.publish(reply, "-NAK".into()).await.is_err()
             {
                 warn!(queue = %self.queue, "a delivery could not be handed back; its lease will run out");
@@ -111,7 +115,11 @@ impl<'a> Pull<'a> {
 
 impl Queue {
     fn failed(&self, reason: impl ToString) -> PullError {
-        PullError { queue: self.clone(), reason: reason.to_string() }
+        PullError { queue: self.clone(), reason: reason.to_string(), broken: false }
+    }
+
+    pub(super) fn broken(&self, reason: impl ToString) -> PullError {
+        PullError { broken: true, ..self.failed(reason) }
     }
 }
 
