@@ -16,18 +16,21 @@ const QUEUE_GROUP: &str = "sealprove";
 /// Answers requests until the service ends. `bundle` is what everybody gets who asks for it.
 pub(super) async fn serve(shared: Arc<Shared>, bundle: Vec<u8>) {
     loop {
-        let line = Line::open(&shared).await;
+        let line = Line::dial(&shared).await;
         let requests = async {
             tokio::join!(
                 give_bundle(&line.client, &shared, &bundle),
                 cancel::serve(&line.client, &shared),
                 shared.live.follow(&line.client, &shared.config.prefix),
+                // By the time the broker has heard this, it has heard the subscriptions.
+                async { shared.readiness.requests(line.client.flush().await.is_ok()) },
             );
         };
         tokio::select! {
             () = requests => {}
             () = line.broken() => {}
         }
+        shared.readiness.requests(false);
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
     let mut turns = Turns::new(&shared.config.tenants, shared.config.service.standard_turn);
     let mut waits = Backoff::new(PULL_WAIT);
     let mut line = tokio::select! {
-        line = Line::open(shared) => line,
+        line = Line::dial(shared) => line,
         () = stopping.wait() => return,
     };
     while !stopping.has_come() {
@@ -131,7 +131,7 @@ async fn wait(line: &Line, queues: &[Queue], stopping: &Stopping) -> Result<Opti
 async fn recover(cause: &PullError, line: &mut Line, waits: &mut Backoff, shared: &Shared) {
     if cause.broken {
         unreadable::answer_all(shared).await;
-        *line = Line::open(shared).await;
+        *line = Line::dial(shared).await;
     } else {
         waits.pause().await;
         restore(&cause.queue, shared).await;

@@ -24,8 +24,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Opens one, however long it takes.
-    pub(super) async fn open(shared: &Shared) -> Self {
+    /// Makes one, however long it takes.
+    pub(super) async fn dial(shared: &Shared) -> Self {
         let mut waits = Backoff::new(BROKER_WAIT);
         loop {
             let (break_it, broken) = watch::channel(false);
@@ -39,7 +39,7 @@ impl Line {
             match connect(&shared.config, shared.metrics.clone(), heard).await {
                 Ok(client) => return Line { client, broken },
                 // It could be used when the service started, so this passes.
-                Err(cause) => warn!(%cause, "a connection to the broker cannot be opened"),
+                Err(cause) => warn!(%cause, "a connection to the broker cannot be made"),
             }
             waits.pause().await;
         }

@@ -14,6 +14,7 @@ pub(super) struct Readiness {
     broker: AtomicBool,
     streams: AtomicBool,
     pulls: AtomicBool,
+    requests: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -28,6 +29,7 @@ impl Readiness {
             broker: not_yet(),
             streams: not_yet(),
             pulls: AtomicBool::new(true),
+            requests: not_yet(),
             stopping: not_yet(),
         }
     }
@@ -56,6 +58,11 @@ impl Readiness {
         self.pulls.store(serves, Ordering::Relaxed);
     }
 
+    /// Requests for the bundle and to cancel are heard.
+    pub(super) fn requests(&self, are_heard: bool) {
+        self.requests.store(are_heard, Ordering::Relaxed);
+    }
+
     /// The service takes no more jobs.
     pub(super) fn stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -76,6 +83,9 @@ impl Readiness {
         }
         if held(&self.streams) && !held(&self.pulls) {
             missing.push("the broker serves no pulls; see the log");
+        }
+        if held(&self.streams) && !held(&self.requests) {
+            missing.push("requests for the bundle are not heard yet");
         }
         // One tenant without room is that tenant's trouble; it stands in log and metrics.
         if self.room.full().len() == self.tenants {
