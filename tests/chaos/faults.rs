@@ -50,6 +50,8 @@ pub(crate) struct Injected {
     pub(crate) jobs: Vec<String>,
     /// The lane that it struck.
     pub(crate) lane: Option<&'static str>,
+    /// The service that it struck.
+    pub(crate) service: Option<usize>,
 }
 
 impl Injected {
@@ -67,7 +69,7 @@ impl Field {
     /// Says what happens now.
     fn happens(&self, kind: Kind, what: impl Display) -> Injected {
         println!("{:7.1} s  {kind:<30} {what}", self.started.elapsed().as_secs_f64());
-        Injected { kind, since: unix_ms(), jobs: Vec::new(), lane: None }
+        Injected { kind, since: unix_ms(), jobs: Vec::new(), lane: None, service: None }
     }
 
     /// Carries out a fault and heals what it broke; `None` where there was nothing to strike.
@@ -87,7 +89,7 @@ impl Field {
         let while_ = Duration::from_millis(3000 + pick % 5000);
         match kind {
             Kind::Job(blow) => self.strike_job(kind, blow).await,
-            Kind::Chamber(blow) => Ok(self.strike_chamber(kind, blow, service)),
+            Kind::Chamber(blow) => Ok(self.strike_chamber(kind, blow).await),
             Kind::Service(blow, point) => self.strike_service(kind, blow, point, pick).await,
             Kind::Leader(blow) => {
                 let stream = if pick % 3 == 0 { JOBS } else { ANSWERS };
@@ -151,11 +153,11 @@ impl Field {
         Ok(None)
     }
 
-    fn strike_chamber(&self, kind: Kind, blow: Blow, service: usize) -> Option<Injected> {
-        let chamber = self.services.all[service].chamber()?;
-        let jobs = self.wire.held(service);
+    async fn strike_chamber(&self, kind: Kind, blow: Blow) -> Option<Injected> {
+        let sprung = self.trap(Point::WhileProving, Strike::Nothing).await?;
+        let chamber = self.services.all[sprung.service].chamber()?;
         strike(chamber, blow, Duration::from_secs(4));
-        Some(self.happens(kind, format!("chamber of service {service}")).with(jobs))
+        Some(self.happens(kind, format_args!("of service {}", sprung.service)).with(sprung.held))
     }
 
     async fn strike_broker(
@@ -248,12 +250,11 @@ impl Field {
             _ => (Weather { stalled: true, ..Weather::default() }, 6 + pick % 8),
         };
         let injected = self.happens(kind, format!("service {service} for {seconds} s"));
-        let injected = injected.with(self.wire.held(service));
         self.services.weather(service, weather);
         // A cut needs no more than a moment.
         tokio::time::sleep(Duration::from_secs(seconds) + Duration::from_millis(50)).await;
         self.services.weather(service, Weather::default());
-        injected
+        Injected { service: Some(service), ..injected.over() }
     }
 
     /// Keeps acknowledgements of one direction from their addressee, until some were kept.

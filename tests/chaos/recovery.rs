@@ -20,7 +20,7 @@ enum Measure {
     Acknowledgements,
     /// A job that was submitted after it has its answer.
     RoundTrip,
-    /// The lane that it struck gives out a job.
+    /// The lane that it struck gives out a job, or the service that it struck is given one.
     Delivery,
     /// Nothing is broken by it.
     Nothing,
@@ -31,12 +31,10 @@ fn measure(kind: Kind) -> Measure {
         Kind::Service(_, Point::BeforeAck) | Kind::AcksSwallowed | Kind::StoredSwallowed => {
             Measure::Acknowledgements
         }
-        Kind::Job(_) | Kind::Chamber(_) | Kind::Service(..) | Kind::Delay | Kind::Cut | Kind::Stall => {
-            Measure::Answers
-        }
+        Kind::Job(_) | Kind::Chamber(_) | Kind::Service(..) => Measure::Answers,
         Kind::Leader(_) | Kind::Connected(_) | Kind::AllBrokers(_) => Measure::RoundTrip,
         Kind::LameDuck | Kind::JobsFull | Kind::AnswersFull | Kind::DiskFull => Measure::RoundTrip,
-        Kind::ConsumerDeleted => Measure::Delivery,
+        Kind::ConsumerDeleted | Kind::Delay | Kind::Cut | Kind::Stall => Measure::Delivery,
         Kind::Client => Measure::Nothing,
     }
 }
@@ -101,8 +99,11 @@ fn took(fault: &Injected, evidence: &Evidence, answered: &HashMap<&str, u64>) ->
             Some(answers.min().map(|at| at.saturating_sub(fault.since)))
         }
         Measure::Delivery => {
-            let of_lane = evidence.deliveries.iter().filter(|delivery| fault.lane == Some(&delivery.lane));
-            let after = of_lane.filter(|delivery| delivery.at > fault.since);
+            let struck = evidence.deliveries.iter().filter(|delivery| {
+                fault.lane.is_none_or(|lane| lane == delivery.lane)
+                    && fault.service.is_none_or(|service| service == delivery.service)
+            });
+            let after = struck.filter(|delivery| delivery.at > fault.since);
             Some(after.map(|delivery| delivery.at - fault.since).min())
         }
     }

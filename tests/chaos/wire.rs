@@ -85,6 +85,7 @@ enum Asked {
 pub(crate) struct Delivery {
     pub(crate) at: u64,
     pub(crate) lane: String,
+    pub(crate) service: usize,
 }
 
 /// What is known of one service.
@@ -251,7 +252,7 @@ impl Seen {
         if subject.starts_with("prove.v1.job.") && reply.starts_with("$JS.ACK.") {
             let tokens: Vec<&str> = subject.split('.').collect();
             let [_, _, _, _, lane, _, job] = tokens[..] else { return Sight::Other };
-            self.deliveries.push(Delivery { at: unix_ms(), lane: lane.to_owned() });
+            self.deliveries.push(Delivery { at: unix_ms(), lane: lane.to_owned(), service });
             for of in &mut self.services {
                 of.held.retain(|_, held| held != job);
             }
