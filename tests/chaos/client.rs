@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(120);
 /// The most jobs that a client submits at once.
 const SUBMITTING_MAX: u32 = 1000;
+/// What JetStream says where a job is queued already.
+const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
 /// What tells this program that it is a client.
 pub(crate) const ORDERS: &str = "CHAOS_CLIENT";
 
@@ -192,7 +194,7 @@ impl Submitter {
         self.note(job, Event::Submitting(choice.kind))?;
         let submitted = match choice.kind {
             JobKind::Damaged => self.publish_damaged(&sealed).await,
-            _ => Ok(client.publish(&sealed, PATIENCE).await?),
+            _ => publish(client, &sealed).await,
         };
         if let Err(trouble) = submitted {
             return self.note(job, Event::GivenUp(trouble.to_string()));
@@ -220,14 +222,16 @@ impl Submitter {
             }
             let subject = Subjects::default().job(&header.subject);
             let reply = self.nats.request_with_headers(subject, headers, payload.clone().into()).await;
-            let said = reply.map(|reply| String::from_utf8_lossy(&reply.payload).into_owned());
+            let said = match reply {
+                Ok(reply) => serde_json::from_slice::<Value>(&reply.payload).unwrap_or_default(),
+                Err(error) => json!({ "error": { "description": error.to_string() } }),
+            };
             // As the library has it: a job that is there already is accepted.
-            let said = said.unwrap_or_else(|error| error.to_string());
-            if said.contains("\"seq\"") || said.contains("maximum messages per subject exceeded") {
+            if said["seq"].as_u64() > Some(0) || said["error"]["description"] == ONE_A_SUBJECT {
                 return Ok(());
             }
             if tokio::time::Instant::now() > until {
-                return Err(said.into());
+                return Err(said.to_string().into());
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -245,10 +249,9 @@ impl Submitter {
             self.collect(sealed).await?;
         }
         let _submitting = self.submitting.acquire().await?;
-        let came = match self.careful.publish(sealed, PATIENCE).await {
-            Ok(()) => "accepted".to_owned(),
-            Err(error) => error.to_string(),
-        };
+        let came = publish(&self.careful, sealed)
+            .await
+            .map_or_else(|trouble| trouble.to_string(), |()| "accepted".to_owned());
         self.note(sealed.ticket.job(), Event::Again(came))
     }
 
@@ -262,6 +265,11 @@ impl Submitter {
         };
         self.note(sealed.ticket.job(), Event::Collected { code, authentic })
     }
+}
+
+/// Publishes a sealed job until the broker has it.
+async fn publish(client: &Client, sealed: &SealedJob) -> Result<(), Trouble> {
+    Ok(client.publish(sealed, PATIENCE).await?)
 }
 
 /// Takes a job back, and says in words what came of it.

@@ -96,6 +96,8 @@ impl Evidence {
         for index in 0..services {
             evidence.read_log(&std::fs::read_to_string(service_log(folder, index))?);
         }
+        let deliveries = evidence.deliveries.iter().map(|delivery| format!("{delivery:?}\n"));
+        std::fs::write(folder.join("deliveries.log"), deliveries.collect::<String>())?;
         Ok(evidence)
     }
 

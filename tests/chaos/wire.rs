@@ -86,6 +86,7 @@ pub(crate) struct Delivery {
     pub(crate) at: u64,
     pub(crate) lane: String,
     pub(crate) service: usize,
+    pub(crate) job: String,
 }
 
 /// What is known of one service.
@@ -252,7 +253,12 @@ impl Seen {
         if subject.starts_with("prove.v1.job.") && reply.starts_with("$JS.ACK.") {
             let tokens: Vec<&str> = subject.split('.').collect();
             let [_, _, _, _, lane, _, job] = tokens[..] else { return Sight::Other };
-            self.deliveries.push(Delivery { at: unix_ms(), lane: lane.to_owned(), service });
+            self.deliveries.push(Delivery {
+                at: unix_ms(),
+                lane: lane.to_owned(),
+                service,
+                job: job.to_owned(),
+            });
             for of in &mut self.services {
                 of.held.retain(|_, held| held != job);
             }
