@@ -37,7 +37,7 @@ fn three_runs_of_half_an_hour_have_every_kind_three_times() {
 
 #[test]
 fn the_short_run_kills_and_freezes_services_and_a_leader_and_needs_no_root() {
-    let short = Duration::from_secs(80);
+    let short = Duration::from_secs(75);
     assert!(!is_long(short));
     let kinds: Vec<String> = plan(1, short, &[]).iter().map(|planned| planned.kind.to_string()).collect();
     for kind in [

@@ -13,6 +13,7 @@ use sealprove::wire::{Answer, AnswerHeader, Code};
 use serde_json::Value;
 
 use crate::Trouble;
+use crate::broken::Broken;
 use crate::client::tickets;
 use crate::deployment::DEPLOYMENT;
 use crate::evidence::{Evidence, Stored, Submission};
@@ -36,8 +37,8 @@ pub(crate) struct Verdict {
     pub(crate) must_be_proved: usize,
     pub(crate) proved: usize,
     pub(crate) codes: BTreeMap<(JobKind, String), usize>,
-    /// Each broken promise, in words.
-    pub(crate) broken: Vec<String>,
+    /// Each broken promise.
+    pub(crate) broken: Vec<Broken>,
 }
 
 /// What an answer turned out to be.
@@ -65,7 +66,8 @@ pub(crate) fn check(evidence: &Evidence, folder: &Path) -> Result<Verdict, Troub
     checker.verdict.broken.extend(evidence.seen_on_the_wire.iter().cloned());
     let Verdict { must_be_proved, proved, .. } = checker.verdict;
     if (proved as f64) < must_be_proved as f64 * PROVED_SHARE {
-        checker.broken(format!("only {proved} of {must_be_proved} jobs that must be proved were"));
+        let what = format!("only {proved} of {must_be_proved} jobs that must be proved were");
+        checker.verdict.broken.push(Broken::of_all(what));
     }
     Ok(checker.verdict)
 }
@@ -77,8 +79,8 @@ struct Checker {
 }
 
 impl Checker {
-    fn broken(&mut self, what: String) {
-        self.verdict.broken.push(what);
+    fn broken(&mut self, job: &str, what: impl Into<String>) {
+        self.verdict.broken.push(Broken::of(job, what));
     }
 
     /// What the streams say without a look into any answer. Returns the answer of each job.
@@ -87,34 +89,30 @@ impl Checker {
         let mut twice: HashSet<&str> = HashSet::new();
         for stored in &evidence.answers.messages {
             if !evidence.submissions.contains_key(stored.job()) {
-                self.broken(format!("{}: an answer to what nobody submitted", stored.job()));
+                self.broken(stored.job(), "an answer to what nobody submitted");
             }
             if let Some(first) = answers.insert(stored.job(), stored) {
-                self.broken(format!(
-                    "{}: answered by {} and {}",
-                    stored.job(),
-                    first.sequence,
-                    stored.sequence
-                ));
+                self.broken(stored.job(), format!("answered by {} and {}", first.sequence, stored.sequence));
                 twice.insert(stored.job());
             }
         }
         for (job, sequences) in evidence.announced.iter().filter(|(_, sequences)| sequences.len() > 1) {
-            self.broken(format!("{job}: answered more than once, as {sequences:?}"));
+            self.broken(job, format!("answered more than once, as {sequences:?}"));
             twice.insert(job);
         }
         // Answers are kept longer than any run lasts, and cannot be deleted: one that is gone was replaced.
         for sequence in &evidence.answers.gaps {
-            self.broken(format!("the answer that was stored as {sequence} has been replaced or removed"));
+            let what = format!("the answer that was stored as {sequence} has been replaced or removed");
+            self.verdict.broken.push(Broken::of_all(what));
         }
         self.verdict.answered_twice = twice.len().max(evidence.answers.gaps.len());
         for left in &evidence.jobs_left.messages {
-            self.broken(format!("{}: still queued", left.job()));
+            self.broken(left.job(), "still queued");
         }
         for status in &evidence.statuses.messages {
             let document: Value = serde_json::from_slice(&status.payload).unwrap_or_default();
             if document["job"] != status.job() || !evidence.submissions.contains_key(status.job()) {
-                self.broken(format!("{}: a status of another job, or of none", status.job()));
+                self.broken(status.job(), "a status of another job, or of none");
             }
         }
         answers
@@ -129,7 +127,7 @@ impl Checker {
                 Some(_) => self.verdict.answered_once += 1,
                 None => {
                     self.verdict.lost += 1;
-                    self.broken(format!("{job}: accepted, and never answered"));
+                    self.broken(job, "accepted, and never answered");
                 }
             }
             1
@@ -150,7 +148,7 @@ impl Checker {
             Opened::Nothing => ("nothing".to_owned(), false),
         };
         for told in submission.collected.iter().filter(|told| **told != (code.clone(), authentic)) {
-            self.broken(format!("{job}: the client was told {told:?}, the stream says {code}"));
+            self.broken(job, format!("the client was told {told:?}, the stream says {code}"));
         }
         *self.verdict.codes.entry((submission.kind, code)).or_default() += 1;
         Ok(())
@@ -186,19 +184,19 @@ impl Checker {
             {
                 match self.verifier.verify_for(ticket, answer) {
                     Ok(_) => return true,
-                    Err(error) => self.broken(format!("{job}: its proof does not stand: {error}")),
+                    Err(error) => self.broken(job, format!("its proof does not stand: {error}")),
                 }
             }
             (Invalid, Opened::Authentic(answer)) if answer.code() == Code::InvalidWitness => {}
             (Damaged, Opened::Hint(Code::UnsealFailed)) | (Cancelled, Opened::Hint(Code::Cancelled)) => {}
             (_, Opened::Hint(code)) if may_come_to_any_job(*code) => {}
             (_, Opened::Authentic(answer)) => {
-                self.broken(format!("{job}: {kind:?}, and answered {}", answer.code()));
+                self.broken(job, format!("{kind:?}, and answered {}", answer.code()));
             }
             (_, Opened::Hint(code)) => {
-                self.broken(format!("{job}: {kind:?}, and answered {code} without authentication"));
+                self.broken(job, format!("{kind:?}, and answered {code} without authentication"));
             }
-            (_, Opened::Nothing) => self.broken(format!("{job}: its answer is not one of the protocol")),
+            (_, Opened::Nothing) => self.broken(job, "its answer is not one of the protocol"),
         }
         false
     }

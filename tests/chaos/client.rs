@@ -245,7 +245,7 @@ impl Submitter {
 
     /// Publishes the same message again, at once or after it was answered.
     async fn submit_again(&self, sealed: &SealedJob, choice: &Choice) -> Result<(), Trouble> {
-        if choice.number % 2 == 0 {
+        if choice.number.is_multiple_of(2) {
             self.collect(sealed).await?;
         }
         let _submitting = self.submitting.acquire().await?;

@@ -35,6 +35,7 @@ impl Deployment {
     ) -> Result<Self, Trouble> {
         let program = program.map_or_else(|| Ok(sealprove()), Path::canonicalize)?;
         let deployment = Deployment { program, folder: folder.to_owned() };
+        std::fs::create_dir(deployment.sockets())?;
         let identity = deployment.run("bundle identity --out identity.key")?;
         deployment.run("keys new --out keys")?;
         deployment.run(&format!(
@@ -74,11 +75,17 @@ impl Deployment {
         let log = OpenOptions::new().create(true).append(true).open(service_log(&self.folder, index));
         let mut command = self.command();
         command.args(["serve", "--config", "sealprove.toml"]).env("SEALPROVE_NATS__URL", url);
+        command.env("TMPDIR", self.sockets());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.map_or_else(|_| Stdio::null(), Stdio::from));
         command
+    }
+
+    /// What a service that is killed leaves behind is removed with the run's folder.
+    fn sockets(&self) -> PathBuf {
+        self.folder.join("tmp")
     }
 
     fn command(&self) -> Command {

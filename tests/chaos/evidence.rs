@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::Trouble;
 use crate::admin::{ANSWERS, Admin, JOBS};
+use crate::broken::Broken;
 use crate::client::journals;
 use crate::deployment::service_log;
 use crate::journal::{Event, JobKind, Journal};
@@ -70,7 +71,7 @@ pub(crate) struct Evidence {
     pub(crate) errors: BTreeMap<String, usize>,
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) acknowledged: HashMap<String, u64>,
-    pub(crate) seen_on_the_wire: Vec<String>,
+    pub(crate) seen_on_the_wire: Vec<Broken>,
 }
 
 impl Evidence {
@@ -91,14 +92,21 @@ impl Evidence {
             errors: BTreeMap::new(),
             deliveries: wire.deliveries(),
             acknowledged: wire.acknowledged(),
-            seen_on_the_wire: wire.violations(),
+            seen_on_the_wire: wire.broken(),
         };
         for index in 0..services {
             evidence.read_log(&std::fs::read_to_string(service_log(folder, index))?);
         }
-        let deliveries = evidence.deliveries.iter().map(|delivery| format!("{delivery:?}\n"));
-        std::fs::write(folder.join("deliveries.log"), deliveries.collect::<String>())?;
+        evidence.keep_deliveries(&folder.join("deliveries.log"))?;
         Ok(evidence)
+    }
+
+    /// For whoever has to find out what became of a job.
+    fn keep_deliveries(&self, path: &Path) -> std::io::Result<()> {
+        let lines = self.deliveries.iter().map(|Delivery { at, lane, service, job }| {
+            format!("{at} {job} given to service {service} from {lane}\n")
+        });
+        std::fs::write(path, lines.collect::<String>())
     }
 
     fn read_log(&mut self, log: &str) {

@@ -92,7 +92,7 @@ impl Field {
             Kind::Chamber(blow) => Ok(self.strike_chamber(kind, blow).await),
             Kind::Service(blow, point) => self.strike_service(kind, blow, point, pick).await,
             Kind::Leader(blow) => {
-                let stream = if pick % 3 == 0 { JOBS } else { ANSWERS };
+                let stream = if pick.is_multiple_of(3) { JOBS } else { ANSWERS };
                 let leader = self.admin.leader(stream).await?;
                 self.strike_broker(kind, blow, leader, while_).await.map(Some)
             }
@@ -209,7 +209,7 @@ impl Field {
     }
 
     async fn delete_consumer(&self, kind: Kind, pick: u64) -> Result<Injected, Trouble> {
-        let lane = if pick % 3 == 0 { "express" } else { "standard" };
+        let lane = if pick.is_multiple_of(3) { "express" } else { "standard" };
         self.admin.delete_consumer(lane).await?;
         Ok(Injected { lane: Some(lane), ..self.happens(kind, format!("of the lane {lane}")) })
     }

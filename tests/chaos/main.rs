@@ -6,6 +6,7 @@
 //! to read what it prints.
 
 mod admin;
+mod broken;
 mod checker;
 mod client;
 mod clients;
@@ -37,6 +38,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use admin::{Admin, JOBS};
+use broken::Broken;
 use clients::Clients;
 use cluster::Cluster;
 use deployment::Deployment;
@@ -113,7 +115,7 @@ async fn run() -> Result<bool, Trouble> {
         Ok(broken) if broken.is_empty() => Ok(true),
         Ok(broken) => {
             println!("\nthe promise is broken:");
-            broken.iter().for_each(|what| println!("  {what}"));
+            broken::print(&broken);
             Ok(false)
         }
         Err(trouble) => Err(trouble),
@@ -126,7 +128,7 @@ async fn run() -> Result<bool, Trouble> {
 }
 
 /// A run in a folder; says which promises were broken.
-async fn chaos(settings: &Settings, planned: &[Planned], folder: &Path) -> Result<Vec<String>, Trouble> {
+async fn chaos(settings: &Settings, planned: &[Planned], folder: &Path) -> Result<Vec<Broken>, Trouble> {
     let field = start(settings, planned, folder).await?;
     let injected = inject(&field, planned, settings.duration).await?;
     let Field { cluster, services, clients, wire, admin, disk, .. } = field;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::broken::Broken;
 use crate::evidence::Evidence;
 use crate::faults::Injected;
 use crate::schedule::{Blow, Kind, Point};
@@ -110,7 +111,7 @@ fn took(fault: &Injected, evidence: &Evidence, answered: &HashMap<&str, u64>) ->
 }
 
 /// What took longer than it may.
-pub(crate) fn too_slow(injected: &[Injected], evidence: &Evidence) -> Vec<String> {
+pub(crate) fn too_slow(injected: &[Injected], evidence: &Evidence) -> Vec<Broken> {
     let of = |wanted: &dyn Fn(Kind) -> bool| {
         let those: Vec<Injected> = injected.iter().filter(|fault| wanted(fault.kind)).cloned().collect();
         let mut all = Times::default();
@@ -124,11 +125,15 @@ pub(crate) fn too_slow(injected: &[Injected], evidence: &Evidence) -> Vec<String
     let dead_service_ms = u64::try_from(ACK_WAIT.as_millis()).unwrap_or(u64::MAX) + DEAD_SERVICE_MORE_MS;
     let dead_service = of(&|kind| matches!(kind, Kind::Service(Blow::Kill, _))).quantile(0.99);
     if let Some(took) = dead_service.filter(|took| *took >= dead_service_ms) {
-        slow.push(format!("recovery from a dead service took {took} ms (p99), at most {dead_service_ms}"));
+        slow.push(Broken::of_all(format!(
+            "recovery from a dead service took {took} ms (p99), at most {dead_service_ms}"
+        )));
     }
     let dead_leader = of(&|kind| kind == Kind::Leader(Blow::Kill)).worst();
     if let Some(took) = dead_leader.filter(|took| *took >= DEAD_LEADER_MS) {
-        slow.push(format!("recovery from a dead leader took {took} ms, at most {DEAD_LEADER_MS}"));
+        slow.push(Broken::of_all(format!(
+            "recovery from a dead leader took {took} ms, at most {DEAD_LEADER_MS}"
+        )));
     }
     slow
 }

@@ -102,20 +102,20 @@ const KINDS: [(Kind, &str, u64); 29] = [
 /// with light faults in the time that a lease takes to run out.
 const SHORT: [(u64, Kind); 12] = [
     (1, Service(Kill, BeforeAnswer)),
-    (5, Kind::Client),
-    (9, Job(Kill)),
-    (18, Service(Freeze, BeforeAnswer)),
-    (23, Kind::StoredSwallowed),
-    (41, Service(Kill, BeforeAck)),
-    (45, Kind::Cut),
-    (50, Chamber(Kill)),
-    (57, Leader(Kill)),
-    (70, Kind::ConsumerDeleted),
-    (73, Kind::Delay),
-    (74, Kind::AcksSwallowed),
+    (4, Kind::Client),
+    (8, Job(Kill)),
+    (17, Service(Freeze, BeforeAnswer)),
+    (22, Kind::StoredSwallowed),
+    (38, Service(Kill, BeforeAck)),
+    (42, Kind::Cut),
+    (46, Chamber(Kill)),
+    (53, Leader(Kill)),
+    (65, Kind::ConsumerDeleted),
+    (67, Kind::Delay),
+    (68, Kind::AcksSwallowed),
 ];
 /// When the short run begins anew.
-const SHORT_ROUND: Duration = Duration::from_secs(82);
+const SHORT_ROUND: Duration = Duration::from_secs(75);
 
 impl Kind {
     /// All kinds.

@@ -33,7 +33,7 @@ impl Settings {
         let named: Result<Vec<Kind>, String> =
             named.split([',', ' ']).filter(|name| !name.is_empty()).map(str::parse).collect();
         let settings = Settings {
-            duration: Duration::from_secs(number("CHAOS_DURATION", 80)?),
+            duration: Duration::from_secs(number("CHAOS_DURATION", 75)?),
             seed: number("CHAOS_SEED", 1)?,
             brokers: number("CHAOS_BROKERS", 3)?,
             services: number("CHAOS_SERVICES", 2)?,

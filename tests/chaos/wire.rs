@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::broken::Broken;
 use crate::journal::unix_ms;
 use crate::nats_frames::Frame;
 use crate::schedule::Point;
@@ -109,7 +110,7 @@ struct Seen {
     acknowledged: HashMap<String, u64>,
     /// What a proxy kept from its addressee, and when.
     swallowed: Vec<(u64, usize, String)>,
-    violations: Vec<String>,
+    broken: Vec<Broken>,
 }
 
 /// The wire between all services and all brokers.
@@ -132,8 +133,8 @@ impl Wire {
     pub(crate) fn see(&self, service: usize, broker: usize, way: Way, frame: &Frame) -> Sight {
         let mut seen = self.seen();
         match way {
-            Way::ToBroker => seen.from_service(service, broker, frame),
-            Way::ToService => seen.from_broker(service, frame),
+            Way::ToBroker => seen.hear_service(service, broker, frame),
+            Way::ToService => seen.hear_broker(service, frame),
         }
     }
 
@@ -170,8 +171,8 @@ impl Wire {
         self.seen().acknowledged.clone()
     }
 
-    pub(crate) fn violations(&self) -> Vec<String> {
-        self.seen().violations.clone()
+    pub(crate) fn broken(&self) -> Vec<Broken> {
+        self.seen().broken.clone()
     }
 
     pub(crate) fn set(&self, trap: Trap) {
@@ -197,15 +198,14 @@ impl Wire {
 }
 
 impl Seen {
-    fn from_service(&mut self, service: usize, broker: usize, frame: &Frame) -> Sight {
+    fn hear_service(&mut self, service: usize, broker: usize, frame: &Frame) -> Sight {
         if frame.verb() == "CONNECT" {
             self.services[service].broker = Some(broker);
         }
         let (subject, reply) = (frame.subject(), frame.reply());
         if let Some(job) = job_of(subject, "prove.v1.answer.") {
             if frame.header("Nats-Expected-Last-Subject-Sequence") != Some("0") {
-                self.violations
-                    .push(format!("{job}: service {service} published an answer without compare-and-set"));
+                self.broken.push(Broken::of(job, "an answer was published without compare-and-set"));
             }
             self.asks(service, reply, Asked::Store(job.to_owned()));
             Sight::Answering(job.to_owned())
@@ -236,8 +236,8 @@ impl Seen {
         let Some(job) = self.services[service].held.get(&on).cloned() else { return Sight::Other };
         if frame.payload().starts_with(b"+ACK") {
             if !self.services[service].answered.contains(&job) {
-                let what = "acknowledged a job before it knew of an answer";
-                self.violations.push(format!("{job}: service {service} {what}"));
+                let what = "acknowledged by a service that did not know of an answer";
+                self.broken.push(Broken::of(&job, what));
             }
             self.asks(service, frame.reply(), Asked::Acknowledge { job: job.clone(), on });
             return Sight::Acknowledging(job);
@@ -248,7 +248,7 @@ impl Seen {
         Sight::Other
     }
 
-    fn from_broker(&mut self, service: usize, frame: &Frame) -> Sight {
+    fn hear_broker(&mut self, service: usize, frame: &Frame) -> Sight {
         let (subject, reply) = (frame.subject(), frame.reply());
         if subject.starts_with("prove.v1.job.") && reply.starts_with("$JS.ACK.") {
             let tokens: Vec<&str> = subject.split('.').collect();

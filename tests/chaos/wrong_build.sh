@@ -9,10 +9,11 @@ set -eu
 cd "$(dirname "$0")/../.."
 mistake=$1
 target=${CARGO_TARGET_DIR:-target}
+mkdir -p "$target/wrong"
+target=$(cd "$target" && pwd)
 
 # As cargo calls it: the wrapper, then rustc with its arguments.
-wrapper="$PWD/$target/wrong/$mistake.rustc"
-mkdir -p "$target/wrong"
+wrapper="$target/wrong/$mistake.rustc"
 printf '#!/bin/sh\nexec "$@" --cfg '\''sealprove_wrong="%s"'\''\n' "$mistake" > "$wrapper"
 chmod +x "$wrapper"
 
@@ -23,10 +24,14 @@ cp "$target/debug/sealprove" "$target/wrong/$mistake"
 cargo build --locked --bin sealprove --test chaos
 harness=$(tests/chaos/harness.sh)
 
-# Jobs die or freeze where the mistake matters: between the proof and its storage.
+# Jobs die or freeze where the mistake matters: between the proof and its storage. What the run keeps is not
+# needed: it is meant to be bad.
 code=0
+export TMPDIR="$target/wrong/tmp"
+mkdir -p "$TMPDIR"
 CHAOS_PROGRAM="$target/wrong/$mistake" CHAOS_DURATION="${CHAOS_DURATION:-70}" \
 CHAOS_FAULTS="service-killed-before-answer service-frozen-before-answer" "$harness" || code=$?
+rm -rf "$TMPDIR"
 if [ "$code" -ne 1 ]; then
     echo "$mistake: expected the harness to end with 1, it ended with $code" >&2
     exit 1
