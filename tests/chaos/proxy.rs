@@ -118,7 +118,9 @@ impl Line {
             frames.push(&buffer[..read]);
             self.weather.wait_for(|weather| !weather.stalled).await?;
             let delay = self.weather.borrow().delay;
-            tokio::time::sleep(delay).await;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             while let Some(frame) = frames.next().map_err(|_| "not a frame")? {
                 let sight = self.wire.see(self.service.index(), self.broker, way, &frame);
                 if self.passes(&sight).await {

@@ -152,8 +152,11 @@ impl Wire {
         self.seen().services[service].held.values().cloned().collect()
     }
 
+    /// Takes note that the service or its broker will not get what was seen of a job.
     pub(crate) fn swallow(&self, service: usize, job: &str) {
-        self.seen().swallowed.push((unix_ms(), service, job.to_owned()));
+        let mut seen = self.seen();
+        seen.services[service].answered.remove(job);
+        seen.swallowed.push((unix_ms(), service, job.to_owned()));
     }
 
     /// What was kept from or of a service since then.
