@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::sync::oneshot;
 
 use crate::Trouble;
 use crate::admin::{ANSWERS, Admin, JOBS};
@@ -19,7 +18,8 @@ use crate::schedule::{Blow, Kind, Planned, Point};
 use crate::services::Services;
 use crate::settings::ACK_WAIT;
 use crate::support::kill;
-use crate::wire::{Sprung, Strike, Trap, Wire};
+use crate::traps::{Sprung, Strike, Traps};
+use crate::wire::Wire;
 
 /// How long a trap waits for somebody to get to its point.
 const TRAP_WAIT: Duration = Duration::from_secs(20);
@@ -34,6 +34,7 @@ pub(crate) struct Field {
     pub(crate) services: Services,
     pub(crate) clients: Clients,
     pub(crate) wire: Arc<Wire>,
+    pub(crate) traps: Arc<Traps>,
     pub(crate) admin: Admin,
     pub(crate) disk: Option<SmallDisk>,
     pub(crate) started: Instant,
@@ -116,11 +117,7 @@ impl Field {
 
     /// Waits until somebody gets to a point of a job's path.
     async fn trap(&self, point: Point, strike: Strike) -> Option<Sprung> {
-        let (sprung, springs) = oneshot::channel();
-        self.wire.set(Trap { point, strike, sprung });
-        let caught = tokio::time::timeout(TRAP_WAIT, springs).await;
-        self.wire.unset_abandoned();
-        caught.ok()?.ok()
+        self.traps.spring(point, strike, TRAP_WAIT).await
     }
 
     async fn strike_service(

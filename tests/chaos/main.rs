@@ -25,6 +25,7 @@ mod services;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod traps;
 mod wire;
 
 use std::path::Path;
@@ -152,12 +153,12 @@ async fn start(settings: &Settings, planned: &[Planned], folder: &Path) -> Resul
     let program = settings.program.as_deref();
     let deployment = Arc::new(Deployment::make(program, folder, settings.brokers, &cluster.url())?);
     deployment.streams().await?;
-    let wire = Arc::new(Wire::new(settings.services));
-    let services = Services::start(settings.services, &deployment, &cluster, &wire).await?;
+    let (wire, traps) = (Arc::new(Wire::new(settings.services)), Arc::default());
+    let services = Services::start(settings.services, &deployment, &cluster, &wire, &traps).await?;
     let admin = Admin::connect(&cluster.url()).await?;
     let clients = Clients::start(folder, settings.rate, settings.seed)?;
     first_delivery(&wire).await?;
-    Ok(Field { cluster, services, clients, wire, admin, disk, started: Instant::now() })
+    Ok(Field { cluster, services, clients, wire, traps, admin, disk, started: Instant::now() })
 }
 
 /// A small disk, where the schedule has it full and it can be had.

@@ -15,7 +15,8 @@ use crate::journal::unix_ms;
 use crate::nats_frames::Frames;
 use crate::schedule::Point;
 use crate::services::Service;
-use crate::wire::{Sight, Sprung, Strike, Trap, Way, Wire};
+use crate::traps::{Sprung, Strike, Trap, Traps};
+use crate::wire::{Sight, Way, Wire};
 
 /// How long after it was told that a job is being proved a service is struck.
 const INTO_THE_PROOF: Duration = Duration::from_millis(60);
@@ -46,13 +47,15 @@ impl Proxy {
         service: &Arc<Service>,
         brokers: &[SocketAddr],
         wire: &Arc<Wire>,
+        traps: &Arc<Traps>,
     ) -> Result<Self, Trouble> {
         let (weather, sky) = watch::channel(Weather::default());
         let mut addresses = Vec::new();
         for (broker, upstream) in brokers.iter().copied().enumerate() {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             addresses.push(listener.local_addr()?);
-            let line = Line { service: service.clone(), broker, wire: wire.clone(), weather: sky.clone() };
+            let (service, wire, traps) = (service.clone(), wire.clone(), traps.clone());
+            let line = Line { service, broker, wire, traps, weather: sky.clone() };
             tokio::spawn(accept(listener, upstream, line));
         }
         Ok(Proxy { addresses, weather })
@@ -74,6 +77,7 @@ struct Line {
     service: Arc<Service>,
     broker: usize,
     wire: Arc<Wire>,
+    traps: Arc<Traps>,
     weather: watch::Receiver<Weather>,
 }
 
@@ -132,7 +136,7 @@ impl Line {
 
     /// Whether a frame arrives. May take its time about it.
     async fn passes(&self, sight: &Sight) -> bool {
-        if let Some((trap, job)) = self.wire.trap(sight) {
+        if let Some((trap, job)) = self.traps.sprung_by(sight) {
             return self.spring(trap, job).await;
         }
         let weather = *self.weather.borrow();

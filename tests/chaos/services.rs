@@ -15,6 +15,7 @@ use crate::deployment::Deployment;
 use crate::journal::unix_ms;
 use crate::proxy::{Proxy, Weather};
 use crate::support::{Process, children_of, kill};
+use crate::traps::Traps;
 use crate::wire::Wire;
 
 /// How often a supervisor looks after its service.
@@ -74,12 +75,13 @@ impl Services {
         deployment: &Arc<Deployment>,
         cluster: &Cluster,
         wire: &Arc<Wire>,
+        traps: &Arc<Traps>,
     ) -> Result<Self, Trouble> {
         let (stop, stopped) = watch::channel(false);
         let mut services = Services { all: Vec::new(), proxies: Vec::new(), supervisors: Vec::new(), stop };
         for index in 0..count {
             let service = Arc::new(Service { index, pid: AtomicI32::new(0) });
-            let proxy = Proxy::start(&service, &cluster.addresses(), wire).await?;
+            let proxy = Proxy::start(&service, &cluster.addresses(), wire, traps).await?;
             let supervisor = Supervisor {
                 service: service.clone(),
                 deployment: deployment.clone(),

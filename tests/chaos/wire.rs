@@ -1,21 +1,18 @@
 //! What goes over the wire between services and brokers, as the proxies see it: who has which job, who
-//! knows of which answer, what is acknowledged when. And the traps, which spring at a named point of a
-//! job's path.
+//! knows of which answer, what is acknowledged when.
 //!
-//! Two rules of the protocol are checked right here, on what a service says: an answer is published with
-//! compare-and-set, and a job is acknowledged only by who knows that its answer is stored.
+//! Three rules of the protocol are checked right here, on what a service says: an answer is published with
+//! compare-and-set, and a job is acknowledged, or taken out of its queue, only by who knows that its answer
+//! is stored.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use crate::broken::Broken;
 use crate::journal::unix_ms;
 use crate::nats_frames::Frame;
-use crate::schedule::Point;
 
 /// Which way a frame goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,49 +33,16 @@ pub(crate) enum Sight {
     Other,
 }
 
-impl Sight {
-    fn point(&self) -> Option<(Point, &str)> {
-        match self {
-            Sight::Delivered(job) => Some((Point::BeforeStart, job)),
-            Sight::Proving(job) => Some((Point::WhileProving, job)),
-            Sight::Answering(job) => Some((Point::BeforeAnswer, job)),
-            Sight::Acknowledging(job) => Some((Point::BeforeAck, job)),
-            Sight::Stored(_) | Sight::Other => None,
-        }
-    }
-}
-
-/// What is done to the service that gets to a trap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Strike {
-    Kill,
-    Freeze(Duration),
-    /// Whoever set the trap does it.
-    Nothing,
-}
-
-/// What waits at a named point for the first service that gets there.
-pub(crate) struct Trap {
-    pub(crate) point: Point,
-    pub(crate) strike: Strike,
-    pub(crate) sprung: oneshot::Sender<Sprung>,
-}
-
-/// A trap has sprung.
-#[derive(Debug)]
-pub(crate) struct Sprung {
-    pub(crate) service: usize,
-    pub(crate) at: u64,
-    pub(crate) job: String,
-    /// All jobs that the service had.
-    pub(crate) held: Vec<String>,
-}
-
 /// What a service has asked the broker, and waits for.
 enum Asked {
     Store(String),
     Look(String),
-    Acknowledge { job: String, on: String },
+    /// A job in its queue.
+    Find,
+    Acknowledge {
+        job: String,
+        on: String,
+    },
 }
 
 /// A job was given to a service.
@@ -95,8 +59,10 @@ pub(crate) struct Delivery {
 struct Of {
     /// The broker that it is connected to.
     broker: Option<usize>,
-    /// Jobs by the subject that they are acknowledged on.
+    /// Jobs that are this service's, by the subject that they are acknowledged on.
     held: HashMap<String, String>,
+    /// The same of all jobs that it was ever given.
+    given: HashMap<String, String>,
     /// Jobs of whose answer this service knows from the broker.
     answered: HashSet<String>,
     asked: HashMap<String, Asked>,
@@ -106,6 +72,8 @@ struct Of {
 struct Seen {
     services: Vec<Of>,
     deliveries: Vec<Delivery>,
+    /// Jobs by their sequence in the queue, as far as services have seen them.
+    queued: HashMap<u64, String>,
     /// When the broker confirmed that a job is acknowledged.
     acknowledged: HashMap<String, u64>,
     /// What a proxy kept from its addressee, and when.
@@ -116,13 +84,12 @@ struct Seen {
 /// The wire between all services and all brokers.
 pub(crate) struct Wire {
     seen: Mutex<Seen>,
-    traps: Mutex<Vec<Trap>>,
 }
 
 impl Wire {
     pub(crate) fn new(services: usize) -> Self {
         let services = std::iter::repeat_with(Of::default).take(services).collect();
-        Wire { seen: Mutex::new(Seen { services, ..Seen::default() }), traps: Mutex::default() }
+        Wire { seen: Mutex::new(Seen { services, ..Seen::default() }) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -177,27 +144,6 @@ impl Wire {
     pub(crate) fn broken(&self) -> Vec<Broken> {
         self.seen().broken.clone()
     }
-
-    pub(crate) fn set(&self, trap: Trap) {
-        self.traps().push(trap);
-    }
-
-    /// Takes away a trap that nobody waits for any more.
-    pub(crate) fn unset_abandoned(&self) {
-        self.traps().retain(|trap| !trap.sprung.is_closed());
-    }
-
-    fn traps(&self) -> MutexGuard<'_, Vec<Trap>> {
-        self.traps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The trap that this sight springs.
-    pub(crate) fn trap(&self, sight: &Sight) -> Option<(Trap, String)> {
-        let (point, job) = sight.point()?;
-        let mut traps = self.traps();
-        let at = traps.iter().position(|trap| trap.point == point && !trap.sprung.is_closed())?;
-        Some((traps.remove(at), job.to_owned()))
-    }
 }
 
 impl Seen {
@@ -218,14 +164,31 @@ impl Seen {
             if proves { Sight::Proving(job.to_owned()) } else { Sight::Other }
         } else if subject.starts_with("$JS.ACK.") {
             self.settles(service, frame)
-        } else if subject.starts_with("$JS.API.STREAM.MSG.GET.PROVE_ANSWERS_") {
-            let asked: Value = serde_json::from_slice(frame.payload()).unwrap_or_default();
-            if let Some(job) = asked["last_by_subj"].as_str().and_then(|of| job_of(of, "prove.v1.answer.")) {
-                self.asks(service, reply, Asked::Look(job.to_owned()));
-            }
+        } else if subject.starts_with("$JS.API.STREAM.MSG.") {
+            self.reads_or_deletes(service, frame);
             Sight::Other
         } else {
             Sight::Other
+        }
+    }
+
+    /// A read from a stream's leader; or a job that is taken out of its queue.
+    fn reads_or_deletes(&mut self, service: usize, frame: &Frame) {
+        let asked: Value = serde_json::from_slice(frame.payload()).unwrap_or_default();
+        let subject = frame.subject();
+        if subject.starts_with("$JS.API.STREAM.MSG.GET.PROVE_ANSWERS_") {
+            let of = asked["last_by_subj"].as_str();
+            if let Some(job) = of.and_then(|of| job_of(of, "prove.v1.answer.")) {
+                self.asks(service, frame.reply(), Asked::Look(job.to_owned()));
+            }
+        } else if subject.starts_with("$JS.API.STREAM.MSG.GET.PROVE_JOBS_") {
+            self.asks(service, frame.reply(), Asked::Find);
+        } else if subject.starts_with("$JS.API.STREAM.MSG.DELETE.PROVE_JOBS_") {
+            let job = asked["seq"].as_u64().and_then(|sequence| self.queued.get(&sequence));
+            if let Some(job) = job.filter(|job| !self.services[service].answered.contains(*job)) {
+                let what = "taken out of the queue by a service that did not know of an answer";
+                self.broken.push(Broken::of(job, what));
+            }
         }
     }
 
@@ -236,7 +199,7 @@ impl Seen {
     /// `+ACK`, `-NAK` or `+TERM` of a delivery; `+WPI` ends nothing.
     fn settles(&mut self, service: usize, frame: &Frame) -> Sight {
         let on = frame.subject().to_owned();
-        let Some(job) = self.services[service].held.get(&on).cloned() else { return Sight::Other };
+        let Some(job) = self.services[service].given.get(&on).cloned() else { return Sight::Other };
         if frame.payload().starts_with(b"+ACK") {
             if !self.services[service].answered.contains(&job) {
                 let what = "acknowledged by a service that did not know of an answer";
@@ -262,10 +225,14 @@ impl Seen {
                 service,
                 job: job.to_owned(),
             });
+            if let Some(sequence) = stream_sequence(reply) {
+                self.queued.insert(sequence, job.to_owned());
+            }
             for of in &mut self.services {
                 of.held.retain(|_, held| held != job);
             }
             self.services[service].held.insert(reply.to_owned(), job.to_owned());
+            self.services[service].given.insert(reply.to_owned(), job.to_owned());
             return Sight::Delivered(job.to_owned());
         }
         match self.services[service].asked.remove(subject) {
@@ -286,6 +253,14 @@ impl Seen {
                 self.services[service].answered.insert(job);
                 Sight::Other
             }
+            Asked::Find => {
+                let (sequence, subject) = (&document["message"]["seq"], &document["message"]["subject"]);
+                if let (Some(sequence), Some(subject)) = (sequence.as_u64(), subject.as_str()) {
+                    let job = subject.rsplit('.').next().unwrap_or_default();
+                    self.queued.insert(sequence, job.to_owned());
+                }
+                Sight::Other
+            }
             Asked::Acknowledge { job, on } if frame.status().is_none() && frame.payload().is_empty() => {
                 self.services[service].held.remove(&on);
                 self.acknowledged.entry(job).or_insert_with(unix_ms);
@@ -294,6 +269,12 @@ impl Seen {
             _ => Sight::Other,
         }
     }
+}
+
+/// The stream sequence in what a delivery is acknowledged on, of either form (ADR-15).
+fn stream_sequence(reply: &str) -> Option<u64> {
+    let tokens: Vec<&str> = reply.split('.').collect();
+    tokens.get(if tokens.len() == 9 { 5 } else { 7 })?.parse().ok()
 }
 
 /// The job in `<prefix><tenant>.<job>`.
