@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test chaos chaos-wrong check tools bench schemas clean
+.PHONY: demo test load chaos chaos-wrong check tools bench schemas clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -32,6 +32,10 @@ chaos: tools
 chaos-wrong: tools
 	tests/chaos/wrong_build.sh acknowledges_first
 	tests/chaos/wrong_build.sh stores_without_compare
+
+## load: JOBS queued jobs before any service runs, then two services
+load: tools
+	QUEUED=$(or $(JOBS),10000) cargo test --locked --test queue a_queue_that_waited -- --nocapture
 
 ## check: what a change must pass besides
 check:

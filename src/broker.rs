@@ -1,5 +1,4 @@
-//! The broker as client and service see it: connecting, publishing with the broker's own word on it,
-//! and reading from a stream's leader.
+//! The broker as client and service see it: connecting, and publishing with the broker's own word on it.
 //!
 //! Publishing is a plain request here, because the decisions of the protocol hang on the broker's error
 //! codes and descriptions, which a typed publish hides.
@@ -9,8 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::DirectGetErrorKind;
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
@@ -194,6 +192,7 @@ impl Backoff {
     }
 
     /// Sleeps for the next wait.
+    #[cfg(feature = "service")]
     pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
@@ -222,6 +221,33 @@ pub enum PublishError {
     /// Whether it was stored is not known.
     #[error("not acknowledged in time")]
     Unknown,
+}
+
+/// JetStream's "maximum … exceeded" of a stream that discards what is new.
+const STREAM_LIMIT: u64 = 10077;
+/// That limit, where it means that there is a message on this very subject.
+const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
+/// JetStream's "message size exceeds maximum allowed".
+#[cfg(feature = "service")]
+const MESSAGE_TOO_LARGE: u64 = 10054;
+
+impl PublishError {
+    /// There is a message on this subject already, and the stream takes no second one. The broker has one
+    /// number for this and for a full stream; only its words tell them apart.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, PublishError::Refused { err_code: STREAM_LIMIT, description } if description == ONE_A_SUBJECT)
+    }
+
+    /// The stream is full.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, PublishError::Refused { err_code: STREAM_LIMIT, .. }) && !self.is_taken()
+    }
+
+    /// It is larger than connection or stream will ever take.
+    #[cfg(feature = "service")]
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, PublishError::TooLarge | PublishError::Refused { err_code: MESSAGE_TOO_LARGE, .. })
+    }
 }
 
 #[derive(Deserialize)]
@@ -279,19 +305,13 @@ pub(crate) fn header_map(headers: impl IntoIterator<Item = (&'static str, String
 /// A message as it lies in a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
-    pub(crate) headers: HeaderMap,
+    headers: HeaderMap,
     pub(crate) payload: Vec<u8>,
 }
 
 impl Stored {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.as_str())
-    }
-}
-
-impl From<StreamMessage> for Stored {
-    fn from(message: StreamMessage) -> Self {
-        Stored { headers: message.headers, payload: message.payload.to_vec() }
     }
 }
 
@@ -303,21 +323,6 @@ pub struct ReadError {
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// The last message on a subject, as the stream's leader has it: what decisions are made on.
-pub(crate) async fn leader_get(
-    context: &jetstream::Context,
-    stream: &str,
-    subject: &str,
-) -> Result<Option<Stored>, ReadError> {
-    let failed = |source| ReadError { subject: subject.to_owned(), source };
-    let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
-    match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(found) => Ok(Some(found.into())),
-        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(failed(error.into())),
-    }
-}
-
 /// The last message on a subject, as any replica has it: "not found" means "not yet".
 pub(crate) async fn direct_get(
     context: &jetstream::Context,
@@ -327,15 +332,10 @@ pub(crate) async fn direct_get(
     let failed = |source| ReadError { subject: subject.to_owned(), source };
     let stream = context.get_stream_no_info(stream).await.map_err(|error| failed(error.into()))?;
     match stream.direct_get_last_for_subject(subject).await {
-        Ok(found) => Ok(Some(found.into())),
+        Ok(found) => Ok(Some(Stored { headers: found.headers, payload: found.payload.to_vec() })),
         Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
         Err(error) => Err(failed(error.into())),
     }
-}
-
-/// The stream that a tenant's jobs wait in.
-pub(crate) fn jobs_stream(tenant: &Tenant) -> String {
-    format!("PROVE_JOBS_{tenant}")
 }
 
 /// The stream that a tenant's answers are kept in.
@@ -345,5 +345,3 @@ pub(crate) fn answers_stream(tenant: &Tenant) -> String {
 
 /// The stream of last known states.
 pub(crate) const STATUS_STREAM: &str = "PROVE_STATUS";
-/// The stream of what JetStream says about deliveries.
-pub(crate) const ADVISORIES_STREAM: &str = "PROVE_ADVISORIES";

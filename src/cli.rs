@@ -2,6 +2,7 @@
 //! and how an error is shown.
 
 mod bundle;
+mod cancel;
 mod collect;
 mod files;
 mod keys;
@@ -92,8 +93,8 @@ impl From<ClientError> for Failure {
             ClientError::Witness(_) | ClientError::TooLarge { .. } | ClientError::UnknownCircuit(_) => {
                 Exit::Refused
             }
-            ClientError::QueueFull(_) => Exit::Retryable,
-            ClientError::Submit(_) => Exit::Unreachable,
+            ClientError::QueueFull { .. } | ClientError::CancelUnknown => Exit::Retryable,
+            ClientError::Submit(_) | ClientError::NoService => Exit::Unreachable,
             _ => Exit::Failed,
         };
         Failure::new(exit, error)
@@ -225,6 +226,8 @@ enum Command {
     Sample(look::SampleArgs),
     /// Say what is being done about a job
     Status(look::StatusArgs),
+    /// Take a job back: a queued one is removed, a running proof is killed
+    Cancel(cancel::Args),
     /// Verify the proof in an answer
     Verify(look::VerifyArgs),
     /// List what the deployment proves
@@ -294,6 +297,7 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
         Command::Check(args) => look::check(&args, circuits),
         Command::Sample(args) => look::sample(&args, circuits),
         Command::Status(args) => look::status(&args, connection, circuits).await,
+        Command::Cancel(args) => cancel::run(&args, connection, circuits).await,
         Command::Verify(args) => look::verify(&args, circuits),
         Command::Circuits(args) => look::circuits(&args, connection, circuits).await,
         Command::Keys(args) => keys::run(&args),

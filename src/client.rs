@@ -9,7 +9,7 @@ mod verify;
 
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::{Request, jetstream};
 use futures_util::StreamExt;
 
 use crate::broker::{
@@ -23,7 +23,8 @@ use crate::config::ClientConfig;
 use crate::envelope::{AnswerBinding, SealError, seal};
 use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
 use crate::wire::{
-    Answer, AnswerHeader, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX, Status, VerifyingKeyPin,
+    Answer, AnswerHeader, CancelReply, CancelResult, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX,
+    Status, VerifyingKeyPin,
 };
 
 pub use state::{State, StateError};
@@ -36,6 +37,9 @@ const BUNDLE_TIMEOUT: Duration = Duration::from_secs(3);
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// The first and the longest pause before a job is submitted again.
 const RESUBMIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
+
+/// How long a service may take to cancel a job, also while its broker elects a leader.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why something could not be done. Each names its step; causes are in `source`.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +85,24 @@ pub enum ClientError {
     #[error("a job lives at least a second and at most 24 hours")]
     Lifetime,
     /// The queue is full, and stayed so.
-    #[error("the queue is full and nothing was accepted: {0}; try again later")]
-    QueueFull(String),
+    #[error(
+        "the queue is full and nothing was accepted ({description}); try again in {}",
+        humantime::format_duration(*retry_after)
+    )]
+    QueueFull {
+        /// The broker's words.
+        description: String,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Nobody answers a request to cancel.
+    #[error("cancel the job: no service answers; is one running? A queued job can also just expire")]
+    NoService,
+    /// A service answered, and could not tell.
+    #[error(
+        "cancel the job: the service cannot reach its broker just now, so that nothing is known; try again"
+    )]
+    CancelUnknown,
     /// The broker refuses the job.
     #[error("submit the job: {0}")]
     Submit(#[source] PublishError),
@@ -132,6 +152,17 @@ pub enum Collected {
     Lost,
     /// The time for which answers are kept is over.
     Gone,
+}
+
+/// What came of a request to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancellation {
+    /// `CANCELLED` is the job's one answer, and nobody is proving it any more.
+    Cancelled,
+    /// Too late: it has an answer. Its code, where it is one of this protocol.
+    Answered(Option<Code>),
+    /// There is neither such a job nor an answer to it.
+    NotFound,
 }
 
 /// A connection to a deployment.
@@ -208,7 +239,7 @@ impl Client {
     ) -> Result<Ticket, ClientError> {
         let bundle = self.bundle().await?;
         let sealed = self.seal(&bundle, circuit, witness, options)?;
-        self.publish(&sealed, options.patience).await?;
+        self.publish(&sealed, options.patience, |_, _| {}).await?;
         Ok(sealed.ticket)
     }
 
@@ -273,34 +304,39 @@ impl Client {
     }
 
     /// Publishes a sealed job until the broker has it. The job's own subject takes one message, so a
-    /// publish whose fate is not known is simply repeated.
+    /// publish whose fate is not known is simply repeated, and a full queue is waited for. `waits` hears
+    /// why, and for how long.
     ///
     /// # Errors
     /// When the broker refuses it, or did not take it within `patience`.
-    pub async fn publish(&self, sealed: &SealedJob, patience: Duration) -> Result<(), ClientError> {
+    pub async fn publish(
+        &self,
+        sealed: &SealedJob,
+        patience: Duration,
+        mut waits: impl FnMut(&ClientError, Duration),
+    ) -> Result<(), ClientError> {
         let subject = self.config.prefix.job(&sealed.ticket.header().subject);
         let until = tokio::time::Instant::now() + patience;
-        let mut waits = Backoff::new(RESUBMIT);
+        let mut pauses = Backoff::new(RESUBMIT);
         loop {
+            let pause = pauses.next();
             let headers = header_map(sealed.ticket.header().to_headers());
-            let refused = match publish(&self.nats, subject.clone(), headers, sealed.payload.clone()).await {
+            let published = publish(&self.nats, subject.clone(), headers, sealed.payload.clone()).await;
+            let refused = match published {
                 Ok(()) => return Ok(()),
-                Err(PublishError::Refused { err_code: QUEUE_LIMIT, description })
-                    if description == ONE_A_SUBJECT =>
-                {
-                    return Ok(());
-                }
-                Err(PublishError::Refused { err_code: QUEUE_LIMIT, description }) => {
-                    ClientError::QueueFull(description)
+                // This very job is queued already.
+                Err(error) if error.is_taken() => return Ok(()),
+                Err(error) if error.is_full() => {
+                    ClientError::QueueFull { description: error.to_string(), retry_after: round(pause) }
                 }
                 Err(error @ (PublishError::Unknown | PublishError::NoStream)) => ClientError::Submit(error),
                 Err(error) => return Err(ClientError::Submit(error)),
             };
-            let pause = waits.next();
             if tokio::time::Instant::now() + pause > until {
                 return Err(refused);
             }
             tracing::info!(cause = %refused, wait_ms = crate::clock::millis(pause), "submitting again");
+            waits(&refused, pause);
             tokio::time::sleep(pause).await;
         }
     }
@@ -365,6 +401,25 @@ impl Client {
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok()))
     }
 
+    /// Takes a job back: one that waits is answered `CANCELLED` and leaves the queue, one that is being proved
+    /// ends with its process. Its id is all that is needed.
+    ///
+    /// # Errors
+    /// When no service answers, or it could not tell: the job is as it was, or is cancelled already.
+    pub async fn cancel(&self, job: &JobId) -> Result<Cancellation, ClientError> {
+        let subject = self.config.prefix.cancel(&self.config.tenant, job);
+        let request = Request::new().timeout(Some(CANCEL_TIMEOUT));
+        let reply = self.nats.send_request(subject, request).await.map_err(|_| ClientError::NoService)?;
+        let reply: CancelReply =
+            serde_json::from_slice(&reply.payload).map_err(|_| ClientError::CancelUnknown)?;
+        match reply.result {
+            CancelResult::Cancelled => Ok(Cancellation::Cancelled),
+            CancelResult::Answered => Ok(Cancellation::Answered(reply.code)),
+            CancelResult::NotFound => Ok(Cancellation::NotFound),
+            CancelResult::Unavailable => Err(ClientError::CancelUnknown),
+        }
+    }
+
     /// The code on a job's answer, whoever wrote it; `None` while there is none.
     ///
     /// # Errors
@@ -384,10 +439,10 @@ impl Client {
     }
 }
 
-/// JetStream's "maximum … exceeded" of a stream that discards what is new.
-const QUEUE_LIMIT: u64 = 10077;
-/// That limit, where it means that this very job is queued already.
-const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
+/// To whole seconds, upwards: nobody reads more.
+fn round(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs_f64().ceil() as u64)
+}
 
 /// A job that is sealed and not yet submitted.
 #[derive(Debug)]

@@ -95,6 +95,9 @@ pub struct Slots {
     pub slots: usize,
     /// How many threads each proof gets. At least 1.
     pub threads: u32,
+    /// One turn in so many asks the standard lane before the express lane: the share that express cannot
+    /// take from it. At least 2.
+    pub standard_turn: u32,
     /// How long running proofs may go on after SIGTERM; what is not done by then is handed back.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
@@ -142,7 +145,12 @@ fn one_tenant() -> Vec<Tenant> {
 impl Default for Slots {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
-        Slots { slots: 1, threads: u32::try_from(threads).unwrap_or(1), grace: Duration::from_secs(30) }
+        Slots {
+            slots: 1,
+            threads: u32::try_from(threads).unwrap_or(1),
+            standard_turn: 8,
+            grace: Duration::from_secs(30),
+        }
     }
 }
 
@@ -156,7 +164,7 @@ impl Default for Streams {
     fn default() -> Self {
         Streams {
             replicas: 1,
-            jobs_max: 10_000,
+            jobs_max: 100_000,
             jobs_bytes_max: 2 << 30,
             answers_bytes_max: 4 << 30,
             ack_wait: Duration::from_secs(60),
@@ -177,6 +185,9 @@ impl ServiceConfig {
         let refuse = |reason: &str| Err(ConfigError::Relation(reason.to_owned()));
         if self.service.slots == 0 || self.service.threads == 0 {
             return refuse("service.slots and service.threads are at least 1");
+        }
+        if self.service.standard_turn < 2 {
+            return refuse("service.standard_turn is at least 2; 2 gives each lane half of the turns");
         }
         if self.tenants.is_empty() {
             return refuse("tenants names at least one tenant");

@@ -327,6 +327,43 @@ impl Subjects {
         format!("{}.live.{tenant}.{{{{wildcard(1)}}}}", self.prefix)
     }
 
+    /// The headers of all answers of all tenants, as wake-ups.
+    pub fn lives(&self) -> String {
+        format!("{}.live.*.*", self.prefix)
+    }
+
+    /// Reads a subject of [`lives`](Self::lives); `None` where it is not one.
+    pub fn parse_live(&self, subject: &str) -> Option<(Tenant, JobId)> {
+        self.parse_two("live", subject)
+    }
+
+    /// A job in whatever lane and for whatever circuit, in the broker's own notation.
+    pub fn job_anywhere(&self, tenant: &Tenant, job: &JobId) -> String {
+        format!("{}.job.{tenant}.*.*.{job}", self.prefix)
+    }
+
+    /// Where the cancelling of a job is asked for.
+    pub fn cancel(&self, tenant: &Tenant, job: &JobId) -> String {
+        format!("{}.cancel.{tenant}.{job}", self.prefix)
+    }
+
+    /// All requests to cancel, of all tenants.
+    pub fn cancels(&self) -> String {
+        format!("{}.cancel.*.*", self.prefix)
+    }
+
+    /// Reads a subject of [`cancels`](Self::cancels); `None` where it is not one.
+    pub fn parse_cancel(&self, subject: &str) -> Option<(Tenant, JobId)> {
+        self.parse_two("cancel", subject)
+    }
+
+    /// `<prefix>.<kind>.<tenant>.<job>`.
+    fn parse_two(&self, kind: &str, subject: &str) -> Option<(Tenant, JobId)> {
+        let rest = subject.strip_prefix(&self.prefix)?.strip_prefix('.')?;
+        let (tenant, job) = rest.strip_prefix(kind)?.strip_prefix('.')?.split_once('.')?;
+        Some((tenant.parse().ok()?, job.parse().ok()?))
+    }
+
     /// Where the signed bundle is asked for.
     pub fn bundle(&self) -> String {
         format!("{}.bundle", self.prefix)
@@ -405,6 +442,19 @@ mod tests {
         ];
         for subject in refused {
             assert!(Subjects::default().parse_job(&subject).is_err(), "{subject}");
+        }
+    }
+
+    #[test]
+    fn a_request_to_cancel_names_tenant_and_job() {
+        let subjects = Subjects::default();
+        let (tenant, job) = (Tenant::default(), JOB.parse::<JobId>().unwrap());
+        let subject = subjects.cancel(&tenant, &job);
+        assert_eq!(subjects.parse_cancel(&subject), Some((tenant, job)));
+        for other in
+            [subject.replace("cancel", "live"), format!("{subject}.x"), subject.replace("default", "")]
+        {
+            assert_eq!(subjects.parse_cancel(&other), None, "{other}");
         }
     }
 

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::frame::End;
 use crate::job::{CircuitId, Lane};
-use crate::wire::Outcome;
+use crate::wire::{CancelResult, Code, Outcome};
 
 /// The circuit label of a job whose circuit is not here.
 const OTHER: &str = "other";
@@ -20,6 +20,8 @@ const OTHER: &str = "other";
 const SECONDS: [f64; 16] =
     [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0];
 const ATTEMPTS: [&str; 4] = ["1", "2", "3", "4+"];
+/// What a sweeper answers.
+const SWEPT: [Code; 2] = [Code::AttemptsExhausted, Code::Expired];
 
 /// A step of a job's path whose duration is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub enum BrokerEvent {
     Connected,
     /// It is gone.
     Disconnected,
+    /// It is given up for good, and another one is made.
+    Closed,
     /// The server will stop and says so.
     LameDuck,
     /// A request went unanswered.
@@ -84,9 +88,10 @@ pub enum BrokerEvent {
 }
 
 impl BrokerEvent {
-    const ALL: [BrokerEvent; 7] = [
+    const ALL: [BrokerEvent; 8] = [
         BrokerEvent::Connected,
         BrokerEvent::Disconnected,
+        BrokerEvent::Closed,
         BrokerEvent::LameDuck,
         BrokerEvent::RequestFailed,
         BrokerEvent::LeaseFailed,
@@ -98,6 +103,7 @@ impl BrokerEvent {
         match self {
             BrokerEvent::Connected => "connected",
             BrokerEvent::Disconnected => "disconnected",
+            BrokerEvent::Closed => "closed",
             BrokerEvent::LameDuck => "lame_duck",
             BrokerEvent::RequestFailed => "request_failed",
             BrokerEvent::LeaseFailed => "lease_failed",
@@ -119,6 +125,10 @@ pub struct Metrics {
     races_lost: IntCounter,
     not_jobs: IntCounter,
     handed_back: IntCounter,
+    cancels: IntCounterVec,
+    swept: IntCounterVec,
+    answers_filled: Gauge,
+    tenants_without_room: IntGauge,
     broker_events: IntCounterVec,
     chamber_starts: IntCounter,
     ready: IntGauge,
@@ -168,7 +178,7 @@ impl Metrics {
             races_lost: counter(
                 &registry,
                 "sealprove_answer_races_lost_total",
-                "How often was somebody else's answer there already?",
+                "How often was work thrown away here, since somebody else's answer was there first?",
             ),
             not_jobs: counter(
                 &registry,
@@ -179,6 +189,28 @@ impl Metrics {
                 &registry,
                 "sealprove_handed_back_total",
                 "How many deliveries went back to the queue?",
+            ),
+            cancels: counters(
+                &registry,
+                "sealprove_cancels_total",
+                "How many jobs were clients asking to cancel here, and what came of it?",
+                &["result"],
+            ),
+            swept: counters(
+                &registry,
+                "sealprove_swept_total",
+                "How many jobs did the sweeper answer that no delivery would have answered, and how?",
+                &["code"],
+            ),
+            answers_filled: gauge_f64(
+                &registry,
+                "sealprove_answer_stream_filled_ratio",
+                "How full is the fullest answer stream? From 0.9 on its tenant's intake stops.",
+            ),
+            tenants_without_room: gauge(
+                &registry,
+                "sealprove_tenants_without_room",
+                "How many tenants get no job taken, because their answer stream is full?",
             ),
             broker_events: counters(
                 &registry,
@@ -217,6 +249,8 @@ impl Metrics {
                 self.phases.with_label_values(&[circuit, phase.as_str()]);
             }
         }
+        CancelResult::ALL.iter().for_each(|result| drop(self.cancels.with_label_values(&[result.as_str()])));
+        SWEPT.iter().for_each(|code| drop(self.swept.with_label_values(&[code.as_str()])));
         ATTEMPTS.iter().for_each(|attempt| drop(self.deliveries.with_label_values(&[*attempt])));
         End::ALL.iter().for_each(|end| drop(self.process_exits.with_label_values(&[end.as_str()])));
         BrokerEvent::ALL
@@ -282,6 +316,22 @@ impl Metrics {
         self.handed_back.inc();
     }
 
+    /// A client asked to cancel a job.
+    pub fn cancel(&self, result: CancelResult) {
+        self.cancels.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// The sweeper answered a job so.
+    pub fn swept(&self, code: Code) {
+        self.swept.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// The fullest answer stream is so full, and so many tenants get no job taken.
+    pub fn answer_streams(&self, filled: f64, tenants_without_room: usize) {
+        self.answers_filled.set(filled);
+        self.tenants_without_room.set(i64::try_from(tenants_without_room).unwrap_or(i64::MAX));
+    }
+
     /// Something happened to the connection to the broker.
     pub fn broker(&self, event: BrokerEvent) {
         self.broker_events.with_label_values(&[event.as_str()]).inc();
@@ -331,6 +381,10 @@ fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Int
 
 fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     register(registry, IntGauge::new(name, help))
+}
+
+fn gauge_f64(registry: &Registry, name: &str, help: &str) -> Gauge {
+    register(registry, Gauge::new(name, help))
 }
 
 fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {

@@ -5,11 +5,13 @@
 //! Pure: parses and prints, touches no network and no key.
 
 mod answer;
+mod cancel;
 mod code;
 mod header;
 mod status;
 
 pub use answer::{Answer, AnswerHeader, Base64, ErrorBody, Timings};
+pub use cancel::{CancelReply, CancelResult};
 pub use code::{Code, Outcome};
 pub use header::{HeaderFault, JobHeader, VerifyingKeyPin};
 pub use status::{State, Status};

@@ -239,8 +239,10 @@ async fn names_types_and_labels_of_the_metrics_are_what_dashboards_expect() {
     }
     let expected = [
         ("sealprove_answer_races_lost_total", "counter", vec![]),
+        ("sealprove_answer_stream_filled_ratio", "gauge", vec![]),
         ("sealprove_broker_events_total", "counter", vec!["event"]),
         ("sealprove_build_info", "gauge", vec!["version"]),
+        ("sealprove_cancels_total", "counter", vec!["result"]),
         ("sealprove_chamber_starts_total", "counter", vec![]),
         ("sealprove_circuit_build_seconds", "gauge", vec!["circuit"]),
         ("sealprove_deliveries_total", "counter", vec!["attempt"]),
@@ -251,6 +253,8 @@ async fn names_types_and_labels_of_the_metrics_are_what_dashboards_expect() {
         ("sealprove_process_exits_total", "counter", vec!["cause"]),
         ("sealprove_ready", "gauge", vec![]),
         ("sealprove_slots", "gauge", vec!["state"]),
+        ("sealprove_swept_total", "counter", vec!["code"]),
+        ("sealprove_tenants_without_room", "gauge", vec![]),
     ];
     let expected = expected.map(|(name, kind, labels)| {
         (name.to_owned(), (kind.to_owned(), labels.into_iter().map(str::to_owned).collect::<Vec<_>>()))

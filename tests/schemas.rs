@@ -15,7 +15,8 @@ use sealprove::circuit::{Circuits, Proof, PublicInputs, catalogue_digest};
 use sealprove::envelope::{Scheme, generate_key, key_id};
 use sealprove::job::{JobId, JobSubject, Lane, Subjects, Tenant, VerifyingKeyDigest};
 use sealprove::wire::{
-    self, Answer, AnswerHeader, Base64, Code, JobHeader, Outcome, State, Status, Timings, VerifyingKeyPin,
+    self, Answer, AnswerHeader, Base64, CancelReply, CancelResult, Code, JobHeader, Outcome, State, Status,
+    Timings, VerifyingKeyPin,
 };
 use serde_json::{Value, json};
 
@@ -50,12 +51,16 @@ fn schema_of<T: JsonSchema>(name: &str, title: &str) -> Value {
     schema
 }
 
-fn documents() -> [(&'static str, Value); 5] {
+fn documents() -> [(&'static str, Value); 6] {
     [
         ("answer", schema_of::<Answer>("answer", "The answer of a job")),
         ("bundle", schema_of::<Bundle>("bundle", "The keys and circuits of a deployment")),
         ("signed-bundle", schema_of::<SignedBundle>("signed-bundle", "A bundle as it travels")),
         ("catalogue", schema_of::<Vec<BundleCircuit>>("catalogue", "The circuits of a deployment")),
+        (
+            "cancel-reply",
+            schema_of::<CancelReply>("cancel-reply", "What became of a request to cancel a job"),
+        ),
         ("status", schema_of::<Status>("status", "The last known state of a job without an answer")),
     ]
 }
@@ -169,6 +174,12 @@ fn status() -> Status {
     }
 }
 
+fn cancelled() -> CancelReply {
+    let JobSubject { tenant, job, .. } = subject();
+    let (result, code) = (CancelResult::Cancelled, Some(Code::Cancelled));
+    CancelReply { version: wire::VERSION.to_owned(), tenant, job, result, code }
+}
+
 #[test]
 fn documents_made_of_the_types_are_valid() {
     let mut samples = vec![
@@ -176,6 +187,8 @@ fn documents_made_of_the_types_are_valid() {
         ("bundle", json!(bundle())),
         ("signed-bundle", json!(bundle().sign(&IdentityKey::generate()))),
         ("catalogue", json!(bundle().circuits)),
+        ("cancel-reply", json!(cancelled())),
+        ("cancel-reply", json!(CancelReply { result: CancelResult::NotFound, code: None, ..cancelled() })),
         ("status", json!(status())),
         ("status", json!(Status { state: State::Retrying, expected_ms: Some(900), ..status() })),
     ];
@@ -211,6 +224,8 @@ fn documents_of_another_shape_are_not_valid() {
         ("bundle", with(bundle.clone(), "/keys/0/scheme", json!("rot13"))),
         ("bundle", with(bundle, "/deployment", json!("a\nb"))),
         ("signed-bundle", json!({ "payload": "", "signature": "", "keys": [] })),
+        ("cancel-reply", with(json!(cancelled()), "/result", json!("perhaps"))),
+        ("cancel-reply", with(json!(cancelled()), "/code", json!("GONE"))),
         ("status", with(status.clone(), "/state", json!("proved"))),
         ("status", with(status, "/attempt", json!(-1))),
     ];
@@ -272,6 +287,7 @@ fn every_channel_is_a_subject_of_the_code() {
         ("answer", subjects.answer(&job.tenant, &job.job)),
         ("status", subjects.status(&job.tenant, &job.job)),
         ("live", subjects.live(&job.tenant, &job.job)),
+        ("cancel", subjects.cancel(&job.tenant, &job.job)),
         ("bundle", subjects.bundle()),
     ];
     let document = asyncapi();

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
 
 use super::collect::timings;
 use super::dev::{Environment, Options};
 use super::{Exit, Failure, Outcome_};
-use crate::broker::Stored;
 use crate::circuit::{Circuit, Circuits, VerifyError};
 use crate::client::{AnswerError, Client, Collected, SubmitOptions, Verifier};
 use crate::job::CircuitId;
@@ -83,7 +83,7 @@ async fn show(
 
     let overhearing = overhear(environment).await?;
     let started = Instant::now();
-    client.publish(&sealed, OVERHEAR_TIMEOUT).await?;
+    client.publish(&sealed, OVERHEAR_TIMEOUT, |_, _| {}).await?;
     println!("[client] published; the broker has it on disk after {} ms", elapsed(started));
     let overheard = tokio::time::timeout(OVERHEAR_TIMEOUT, overhearing).await;
     println!("[broker] all that it sees:");
@@ -141,7 +141,7 @@ fn combine(verifier: &Verifier, id: &CircuitId, witness: &[u8], answer: &Answer)
 /// The next message on any job subject, as somebody sees it who may read everything on the broker.
 async fn overhear(
     environment: &Environment,
-) -> Result<impl Future<Output = Result<(String, Stored), Failure>>, Failure> {
+) -> Result<impl Future<Output = Result<Message, Failure>>, Failure> {
     let nats = environment.client_config.nats.connect("eavesdropper").await;
     let nats = nats.map_err(|error| failed(&error.to_string()))?;
     let everything = format!("{}.job.>", environment.client_config.prefix.prefix());
@@ -149,16 +149,15 @@ async fn overhear(
     nats.flush().await.map_err(|error| failed(&error.to_string()))?;
     Ok(async move {
         let message = messages.next().await.ok_or_else(|| failed("the broker went away"))?;
-        let headers = message.headers.unwrap_or_default();
         // The connection lives as long as what is read from it.
         drop(nats);
-        Ok((message.subject.to_string(), Stored { headers, payload: message.payload.to_vec() }))
+        Ok(message)
     })
 }
 
-fn print_message((subject, message): &(String, Stored)) {
-    println!("           {subject}");
-    for (name, values) in message.headers.iter() {
+fn print_message(message: &Message) {
+    println!("           {}", message.subject);
+    for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
         for value in values {
             println!("           {name}: {value}");
         }

@@ -54,11 +54,16 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
+/// The job that is named by its id or by its ticket's file.
+pub(super) fn job_of(id_or_ticket: &str) -> Result<JobId, Failure> {
+    match id_or_ticket.parse() {
+        Ok(job) => Ok(job),
+        Err(_) => Ok(Ticket::read(&PathBuf::from(id_or_ticket))?.job().clone()),
+    }
+}
+
 pub(super) async fn status(args: &StatusArgs, connection: &Connection, circuits: &Circuits) -> Outcome_ {
-    let job: JobId = match args.job.parse() {
-        Ok(job) => job,
-        Err(_) => Ticket::read(&PathBuf::from(&args.job))?.job().clone(),
-    };
+    let job = job_of(&args.job)?;
     let client = connection.connect(circuits).await?;
     if let Some(code) = client.code(&job).await? {
         say(args.json, &job, "answered", &[("code", code.as_str().to_owned())]);

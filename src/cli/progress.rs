@@ -50,6 +50,11 @@ impl Progress {
         self.bar.set_message(format!("proving, about {} s", expected.as_secs_f32().ceil()));
     }
 
+    /// A line that stays, also where there is no terminal.
+    pub(super) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
     /// Clears the line.
     pub(super) fn done(self) {
         self.bar.finish_and_clear();

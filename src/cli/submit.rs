@@ -7,7 +7,7 @@ use super::collect::{Destination, finish};
 use super::progress::Progress;
 use super::{Connection, Exit, Outcome_, files};
 use crate::circuit::Circuits;
-use crate::client::SubmitOptions;
+use crate::client::{ClientError, SubmitOptions};
 use crate::job::{AnswerMode, CircuitId, Lane};
 
 #[derive(clap::Args)]
@@ -62,7 +62,15 @@ pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuit
         args.ticket.clone().unwrap_or_else(|| PathBuf::from(format!("{}.ticket", sealed.ticket.job())));
     sealed.ticket.write(&path)?;
     progress.step("submitting");
-    if let Err(error) = client.publish(&sealed, args.timeout).await {
+    let mut said = false;
+    let waits = |cause: &ClientError, pause: Duration| {
+        let pause = humantime::format_duration(Duration::from_secs(pause.as_secs() + 1));
+        if !std::mem::replace(&mut said, true) {
+            progress.say(&format!("{cause}; trying again until --timeout"));
+        }
+        progress.step(format!("not accepted yet, trying again in {pause}"));
+    };
+    if let Err(error) = client.publish(&sealed, args.timeout, waits).await {
         progress.done();
         eprintln!(
             "the ticket {} is kept: if the job was accepted after all, it collects the answer",

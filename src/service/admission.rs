@@ -3,7 +3,6 @@
 use super::Shared;
 use super::delivery::Job;
 use crate::bundle::BundleCircuit;
-use crate::clock::unix_now;
 use crate::envelope::{Scheme, sealed_bytes};
 use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
 
@@ -78,12 +77,10 @@ fn circuit<'a>(job: &Job, header: &JobHeader, shared: &'a Shared) -> Result<&'a 
 }
 
 fn lifetime(job: &Job, header: &JobHeader, shared: &Shared) -> Result<(), Code> {
-    let now = unix_now();
     if header.expires > job.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
         return Err(Code::MalformedJob);
     }
-    let expected = shared.expected(&job.subject.circuit).map_or(0, |expected| expected.as_secs());
-    if now + expected >= header.expires {
+    if !shared.can_be_done(&job.subject.circuit, job.message.payload.len(), header.expires) {
         return Err(Code::Expired);
     }
     Ok(())

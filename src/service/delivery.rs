@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_nats::{Message, Subject};
 
-use crate::clock::{millis, unix_now};
+use super::settle::Offer;
+use crate::clock::{millis, unix_now_ms};
 use crate::job::{JobSubject, Subjects};
-use crate::wire::{Answer, Code, Timings};
+use crate::wire::{Code, LIFETIME_SECONDS_MAX, Timings};
 
 /// A message as the broker delivered it: a job, or something that cannot be one.
 #[must_use = "an unsettled delivery is redelivered after ack_wait"]
@@ -28,6 +29,9 @@ pub(super) struct Job {
     pub(super) delivered: u32,
     pub(super) message: Message,
     pub(super) stored_at_ms: u64,
+    /// When it has outlived itself, in Unix seconds: at the latest a day after it was stored, and earlier
+    /// once its header has been read.
+    pub(super) deadline: u64,
 }
 
 impl Delivery {
@@ -42,7 +46,10 @@ impl Delivery {
     pub(super) fn name(self, subjects: &Subjects) -> Result<Job, Subject> {
         let Delivery { message, reply, sequence, delivered, stored_at_ms } = self;
         match subjects.parse_job(&message.subject) {
-            Ok(subject) => Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms }),
+            Ok(subject) => {
+                let deadline = stored_at_ms / 1000 + LIFETIME_SECONDS_MAX;
+                Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms, deadline })
+            }
             Err(_) => Err(reply),
         }
     }
@@ -68,13 +75,13 @@ fn ack_subject(reply: &str) -> Option<(u64, u32, u64)> {
 impl Job {
     /// How long it has waited.
     pub(super) fn queued(&self) -> Duration {
-        Duration::from_secs(unix_now()).saturating_sub(Duration::from_millis(self.stored_at_ms))
+        Duration::from_millis(unix_now_ms().saturating_sub(self.stored_at_ms))
     }
 
-    /// The document of an answer that the network side makes: its code, and nothing else.
-    pub(super) fn error_document(&self, code: Code) -> Vec<u8> {
+    /// An answer that the network side makes: its code, and nothing else.
+    pub(super) fn offer(&self, code: Code) -> Offer {
         let timings = Timings { queued: Some(millis(self.queued())), ..Timings::default() };
-        Answer::error(&self.subject, code, self.delivered, timings).to_json()
+        Offer::of_code(&self.subject, code, self.delivered, timings)
     }
 }
 

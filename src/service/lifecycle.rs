@@ -9,12 +9,14 @@ use tracing::{error, info, warn};
 use super::Shared;
 use super::admission::{self, NotNow};
 use super::delivery::{Delivery, Job};
+use super::leader::{self, ReadError};
 use super::lease::{Lease, acknowledge};
 use super::link::{NoReply, Reply};
-use super::settle::{Finished, Settled, settle_answered};
+use super::live::Ear;
+use super::settle::{Finished, Offer, Settled, settle_answered};
 use super::streams::MAX_DELIVER;
-use crate::broker::{Backoff, STATUS_STREAM, answers_stream, header_map, leader_get, publish};
-use crate::clock::unix_now;
+use crate::broker::{Backoff, STATUS_STREAM, answers_stream, header_map, publish};
+use crate::clock::{unix_now, unix_now_ms};
 use crate::frame::{End, JobHead};
 use crate::job::JobSubject;
 use crate::metrics::Phase;
@@ -35,6 +37,8 @@ pub(super) struct Admitted {
     header: JobHeader,
     /// How often its process has crashed, as its status says.
     faults: u32,
+    /// Hears of answers since before this job was found to have none.
+    ear: Ear,
 }
 
 /// Sees a delivery through to its end.
@@ -67,19 +71,21 @@ async fn terminate(reply: &Subject, shared: &Shared) {
 
 impl Job {
     /// Everything that needs no key, and is cheaper than a proof.
-    async fn admit(self, lease: Lease, shared: &Shared) -> Result<Admitted, (Self, Lease, NotNow)> {
+    async fn admit(mut self, lease: Lease, shared: &Shared) -> Result<Admitted, (Self, Lease, NotNow)> {
+        let ear = shared.live.ear();
         match self.judge(shared).await {
-            Ok((header, faults)) => Ok(Admitted { job: self, lease, header, faults }),
+            Ok((header, faults)) => {
+                self.deadline = self.deadline.min(header.expires);
+                Ok(Admitted { job: self, lease, header, faults, ear })
+            }
             Err(not_now) => Err((self, lease, not_now)),
         }
     }
 
     async fn judge(&self, shared: &Shared) -> Result<(JobHeader, u32), NotNow> {
-        let JobSubject { tenant, job, .. } = &self.subject;
-        let answer = shared.config.prefix.answer(tenant, job);
-        match leader_get(&shared.context, &answers_stream(tenant), &answer).await {
-            Ok(Some(_)) => return Err(NotNow::Answered),
-            Ok(None) => {}
+        match self.is_answered(shared).await {
+            Ok(true) => return Err(NotNow::Answered),
+            Ok(false) => {}
             Err(_) => return Err(NotNow::HandBack("the answer stream cannot be read")),
         }
         let header = admission::check(self, shared)?;
@@ -90,10 +96,17 @@ impl Job {
         Ok((header, faults))
     }
 
+    /// Whether the job has an answer, as the stream's leader has it.
+    async fn is_answered(&self, shared: &Shared) -> Result<bool, ReadError> {
+        let JobSubject { tenant, job, .. } = &self.subject;
+        let answer = shared.config.prefix.answer(tenant, job);
+        Ok(leader::last_on(&shared.client, &answers_stream(tenant), &answer).await?.is_some())
+    }
+
     /// How often the job's own process has crashed on it, from its status.
     async fn faults_so_far(&self, shared: &Shared) -> Result<u32, NotNow> {
         let subject = shared.config.prefix.status(&self.subject.tenant, &self.subject.job);
-        let status = leader_get(&shared.context, STATUS_STREAM, &subject).await;
+        let status = leader::last_on(&shared.client, STATUS_STREAM, &subject).await;
         let status = status.map_err(|_| NotNow::HandBack("the status stream cannot be read"))?;
         let status = status.and_then(|stored| serde_json::from_slice::<Status>(&stored.payload).ok());
         Ok(status.map_or(0, |status| status.faults))
@@ -101,9 +114,8 @@ impl Job {
 
     /// An answer with this code alone.
     fn refuse(self, lease: Lease, code: Code) -> Finished {
-        let payload = self.error_document(code);
-        let erase = code == Code::PlaintextRejected;
-        Finished { job: self, lease, header: AnswerHeader::unauthenticated(code), payload, erase }
+        let (offer, erase) = (self.offer(code), code == Code::PlaintextRejected);
+        Finished { job: self, lease, offer, erase }
     }
 
     /// Gives the job back, after a while or at once; the last delivery is answered instead.
@@ -138,6 +150,8 @@ enum Attempt {
     OwnFault,
     /// A fault of ours.
     OurFault(&'static str),
+    /// Somebody has answered it meanwhile: it was cancelled, or another service was quicker.
+    AnsweredElsewhere,
     /// This service stops.
     Stopping,
 }
@@ -165,6 +179,10 @@ impl Admitted {
                     return self.job.hand_back(self.lease, reason, None, shared).await;
                 }
                 Attempt::OurFault(_) => waits.pause().await,
+                Attempt::AnsweredElsewhere => {
+                    shared.metrics.race_lost();
+                    return Some(settle_answered(&self.job, &self.lease, shared).await);
+                }
                 Attempt::Stopping => {
                     let reason = "this service stops";
                     return self.job.hand_back(self.lease, reason, Some(Duration::ZERO), shared).await;
@@ -174,24 +192,38 @@ impl Admitted {
         unreachable!("the attempts end in one of the arms above")
     }
 
-    async fn attempt(&self, attempt: u32, shared: &Shared) -> Attempt {
-        let left = Duration::from_secs(self.header.expires.saturating_sub(unix_now()));
-        if left.is_zero() {
+    async fn attempt(&mut self, attempt: u32, shared: &Shared) -> Attempt {
+        if attempt > 0 && matches!(self.job.is_answered(shared).await, Ok(true)) {
+            return Attempt::AnsweredElsewhere;
+        }
+        if !shared.can_be_done(&self.job.subject.circuit, self.payload_bytes(), self.header.expires) {
             return Attempt::Final(Code::Expired);
         }
-        let limit = shared.time_limit(&self.job.subject.circuit);
         let Some(chamber) = shared.chamber.live() else {
             return Attempt::OurFault("the chamber is not ready");
         };
-        let head = self.head(attempt);
-        let threads = shared.config.service.threads;
-        let stopping = shared.stopping();
-        match chamber.prove(limit.min(left), threads, &head, &self.job.message.payload, stopping).await {
+        let left =
+            Duration::from_millis(self.header.expires.saturating_mul(1000).saturating_sub(unix_now_ms()));
+        let limit = shared.time_limit(&self.job.subject.circuit);
+        let (head, threads) = (self.head(attempt), shared.config.service.threads);
+        let mut answered = false;
+        let dropped = async {
+            tokio::select! {
+                () = shared.stopping() => {}
+                () = answered_elsewhere(&self.job, &mut self.ear, shared) => answered = true,
+            }
+        };
+        match chamber.prove(limit.min(left), threads, &head, &self.job.message.payload, dropped).await {
             Ok(reply) => Attempt::Answered(reply),
+            Err(NoReply::Dropped) if answered => Attempt::AnsweredElsewhere,
             Err(NoReply::Dropped) => Attempt::Stopping,
             Err(NoReply::Ended(End::TimedOut)) if left < limit => Attempt::Final(Code::Expired),
             Err(no_reply) => self.judge(no_reply),
         }
+    }
+
+    fn payload_bytes(&self) -> usize {
+        self.job.message.payload.len()
     }
 
     /// What follows from the way in which a process ended.
@@ -248,11 +280,11 @@ impl Admitted {
             }
         }
         if let (Code::Ok, Some(proved)) = (head.code, head.timings.proved) {
-            shared.learn(circuit, Duration::from_millis(proved));
+            shared.pace.learn(circuit, self.payload_bytes(), Duration::from_millis(proved));
         }
         let header =
             AnswerHeader { code: head.code, mode: head.mode, content_type: head.content_type, tag: head.tag };
-        Finished { job: self.job, lease: self.lease, header, payload, erase: false }
+        Finished { job: self.job, lease: self.lease, offer: Offer { header, payload }, erase: false }
     }
 
     /// Writes the job's status. Best effort, but for the count of faults: a crash that is not counted is
@@ -267,13 +299,25 @@ impl Admitted {
             attempt: self.job.delivered + attempt,
             faults: self.faults,
             since: unix_now(),
-            expected_ms: shared.expected(circuit).map(crate::clock::millis),
+            expected_ms: shared.pace.usually(circuit, self.payload_bytes()).map(crate::clock::millis),
         };
         // Cannot panic: a struct of numbers and strings.
         let payload = serde_json::to_vec(&status).expect("a status serialises");
         let subject = shared.config.prefix.status(tenant, job);
         if let Err(cause) = publish(&shared.client, subject, header_map([]), payload).await {
             warn!(%job, %cause, "the status is not stored");
+        }
+    }
+}
+
+/// Until anybody's answer is in the stream, by the leader's word: the broker's live word may be missed, and
+/// could be forged.
+async fn answered_elsewhere(job: &Job, ear: &mut Ear, shared: &Shared) {
+    let JobSubject { tenant, job: id, .. } = &job.subject;
+    loop {
+        ear.hear(tenant, id, shared.config.streams.ack_wait / 4).await;
+        if matches!(job.is_answered(shared).await, Ok(true)) {
+            return;
         }
     }
 }

@@ -10,12 +10,14 @@ use tracing::{info, warn};
 
 use super::Shared;
 use super::delivery::Job;
+use super::leader::{self, Found};
 use super::lease::{Lease, acknowledge};
-use crate::broker::{Backoff, PublishError, answers_stream, header_map, jobs_stream, leader_get, publish};
+use super::streams::jobs_stream;
+use crate::broker::{Backoff, PublishError, answers_stream, header_map, publish};
 use crate::clock::unix_now;
-use crate::job::JobSubject;
+use crate::job::{JobId, JobSubject, Tenant};
 use crate::metrics::{BrokerEvent, Phase};
-use crate::wire::{AnswerHeader, Code, GRACE_SECONDS, LIFETIME_SECONDS_MAX};
+use crate::wire::{Answer, AnswerHeader, Code, GRACE_SECONDS, Timings};
 
 /// The first and the longest wait before an answer is offered again.
 const RETRY_WAIT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
@@ -26,12 +28,59 @@ const ACK_TRIES: u32 = 5;
 #[must_use]
 pub(super) struct Settled(());
 
-/// An answer in hand, made for a delivery.
+/// An answer in hand, for whoever stores it first.
+pub(super) struct Offer {
+    pub(super) header: AnswerHeader,
+    pub(super) payload: Vec<u8>,
+}
+
+/// Whose answer is in the stream.
+pub(super) enum Answered {
+    Ours,
+    Theirs(Found),
+}
+
+impl Offer {
+    /// An answer that the network side makes: its code, and nothing else.
+    pub(super) fn of_code(subject: &JobSubject, code: Code, attempt: u32, timings: Timings) -> Self {
+        Offer {
+            header: AnswerHeader::unauthenticated(code),
+            payload: Answer::error(subject, code, attempt, timings).to_json(),
+        }
+    }
+
+    /// Offers the answer once: publishes it where no answer is, else looks whose is there. An error means
+    /// that nothing is known.
+    pub(super) async fn once(
+        &self,
+        tenant: &Tenant,
+        job: &JobId,
+        shared: &Shared,
+    ) -> Result<Answered, PublishError> {
+        let (subject, stream) = (shared.config.prefix.answer(tenant, job), answers_stream(tenant));
+        let mut headers = header_map(self.header.to_headers());
+        if !cfg!(sealprove_wrong = "stores_without_compare") {
+            headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        }
+        headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream.as_str());
+        let published = publish(&shared.client, subject.clone(), headers, self.payload.clone()).await;
+        let Err(cause) = published else { return Ok(Answered::Ours) };
+        if cause.is_full() {
+            shared.room.is_full(tenant);
+        }
+        match leader::last_on(&shared.client, &stream, &subject).await {
+            Ok(Some(theirs)) => Ok(Answered::Theirs(theirs)),
+            _ => Err(cause),
+        }
+    }
+}
+
+/// An answer in hand, made for a delivery. It keeps its slot until it is stored, so that a service never
+/// holds more answers than it has slots.
 pub(super) struct Finished {
     pub(super) job: Job,
     pub(super) lease: Lease,
-    pub(super) header: AnswerHeader,
-    pub(super) payload: Vec<u8>,
+    pub(super) offer: Offer,
     /// The broker keeps no copy of this payload: a witness came in clear.
     pub(super) erase: bool,
 }
@@ -42,63 +91,51 @@ impl Finished {
         let started = Instant::now();
         let (circuit, lane) = (self.job.subject.circuit.clone(), self.job.subject.lane);
         let job = self.job.subject.job.clone();
+        if cfg!(sealprove_wrong = "acknowledges_first") {
+            acknowledge_settled(&self.job, &self.lease, shared).await;
+        }
         match self.store(shared).await {
-            Stored::Ours => {
-                shared.metrics.answered(&circuit, lane, self.header.code.outcome());
-                info!(%job, %circuit, code = %self.header.code, delivery = self.job.delivered, "answered");
+            Some(Answered::Ours) => {
+                let code = self.offer.header.code;
+                shared.metrics.answered(&circuit, lane, code.outcome());
+                info!(%job, %circuit, %code, delivery = self.job.delivered, "answered");
             }
-            Stored::Theirs => shared.metrics.race_lost(),
-            Stored::TooLate => {
+            Some(Answered::Theirs(_)) => {
+                shared.metrics.race_lost();
+                info!(%job, "somebody else's answer was there first");
+            }
+            None => {
                 warn!(%job, "no answer could be stored in the job's life");
                 return Settled(());
             }
         }
         if self.erase {
-            self.erase_job(shared).await;
+            erase(&self.job.subject.tenant, self.job.sequence, shared).await;
         }
         acknowledge_settled(&self.job, &self.lease, shared).await;
         shared.metrics.phase(&circuit, Phase::Settled, started.elapsed());
         Settled(())
     }
 
-    /// Until somebody's answer is there, for as long as the job may live.
-    async fn store(&mut self, shared: &Shared) -> Stored {
+    /// Until somebody's answer is there; `None` once the job's life is over.
+    async fn store(&mut self, shared: &Shared) -> Option<Answered> {
         let JobSubject { tenant, job, .. } = self.job.subject.clone();
-        let (subject, stream) = (shared.config.prefix.answer(&tenant, &job), answers_stream(&tenant));
-        let until = self.job.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX + GRACE_SECONDS;
         let mut waits = Backoff::new(RETRY_WAIT);
         loop {
-            let mut headers = header_map(self.header.to_headers());
-            headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
-            headers.insert(async_nats::header::NATS_EXPECTED_STREAM, stream.as_str());
-            let Err(cause) = publish(&shared.client, subject.clone(), headers, self.payload.clone()).await
-            else {
-                return Stored::Ours;
+            let cause = match self.offer.once(&tenant, &job, shared).await {
+                Ok(answered) => return Some(answered),
+                Err(cause) => cause,
             };
-            if is_too_large(&cause) && self.header.code != Code::WitnessTooLarge {
-                self.header = AnswerHeader::unauthenticated(Code::WitnessTooLarge);
-                self.payload = self.job.error_document(Code::WitnessTooLarge);
+            if cause.is_too_large() && self.offer.header.code != Code::WitnessTooLarge {
+                self.offer = self.job.offer(Code::WitnessTooLarge);
                 continue;
-            }
-            if let Ok(Some(_)) = leader_get(&shared.context, &stream, &subject).await {
-                return Stored::Theirs;
             }
             shared.metrics.broker(BrokerEvent::RequestFailed);
             warn!(%job, %cause, "the answer is not stored yet");
-            if unix_now() > until {
-                return Stored::TooLate;
+            if unix_now() > self.job.deadline + GRACE_SECONDS {
+                return None;
             }
             waits.pause().await;
-        }
-    }
-
-    /// Overwrites the message in the broker's store.
-    async fn erase_job(&self, shared: &Shared) {
-        let stream = shared.context.get_stream_no_info(jobs_stream(&self.job.subject.tenant)).await;
-        if let Ok(stream) = stream
-            && stream.delete_message(self.job.sequence).await.is_err()
-        {
-            warn!(job = %self.job.subject.job, "a payload in clear could not be erased from the broker");
         }
     }
 }
@@ -123,17 +160,47 @@ async fn acknowledge_settled(job: &Job, lease: &Lease, shared: &Shared) {
     }
 }
 
-/// Whose answer is in the stream.
-enum Stored {
-    Ours,
-    Theirs,
-    TooLate,
+/// A job as it lies in its queue, for those who answer it without a delivery of their own.
+pub(super) struct Queued {
+    pub(super) subject: JobSubject,
+    pub(super) sequence: u64,
 }
 
-/// JetStream's "message size exceeds maximum allowed".
-const MESSAGE_TOO_LARGE: u64 = 10054;
+impl Queued {
+    /// Answers the job where nobody has, and takes it out of the queue. An error means that nothing is
+    /// known yet.
+    pub(super) async fn answer(&self, code: Code, shared: &Shared) -> Result<Code, PublishError> {
+        let JobSubject { tenant, lane, circuit, job } = &self.subject;
+        let offer = Offer::of_code(&self.subject, code, 0, Timings::default());
+        let code = match offer.once(tenant, job, shared).await? {
+            Answered::Ours => {
+                shared.metrics.answered(circuit, *lane, code.outcome());
+                info!(%job, %circuit, %code, "answered in the queue");
+                code
+            }
+            Answered::Theirs(stored) => match code_of(&stored) {
+                Some(theirs) => theirs,
+                // Not of this protocol, and yet all the answer that there can be.
+                None => Code::MalformedJob,
+            },
+        };
+        erase(tenant, self.sequence, shared).await;
+        Ok(code)
+    }
+}
 
-/// Whether an answer can never be stored: it is then answered by its code alone.
-fn is_too_large(cause: &PublishError) -> bool {
-    matches!(cause, PublishError::TooLarge | PublishError::Refused { err_code: MESSAGE_TOO_LARGE, .. })
+/// The code on a stored answer, where it is one of this protocol.
+pub(super) fn code_of(stored: &Found) -> Option<Code> {
+    AnswerHeader::parse(|name| stored.header(name)).map(|header| header.code)
+}
+
+/// Overwrites an answered job's message in the broker's store. Where that fails, a delivery finds the
+/// answer and acknowledges.
+pub(super) async fn erase(tenant: &Tenant, sequence: u64, shared: &Shared) {
+    let stream = shared.context.get_stream_no_info(jobs_stream(tenant)).await;
+    if let Ok(stream) = stream
+        && stream.delete_message(sequence).await.is_err()
+    {
+        warn!(sequence, "an answered job could not be erased from the queue");
+    }
 }

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, Info, pull};
+use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType, Stream};
 use async_nats::jetstream::{self, Context};
 
-use crate::broker::{ADVISORIES_STREAM, STATUS_STREAM, answers_stream, jobs_stream};
+use crate::broker::{STATUS_STREAM, answers_stream};
 use crate::config::ServiceConfig;
 use crate::job::{Lane, Tenant};
 use crate::wire::LIFETIME_SECONDS_MAX;
@@ -22,12 +23,30 @@ pub(crate) const MAX_DELIVER: i64 = 20;
 const KEPT: Duration = Duration::from_secs(2 * LIFETIME_SECONDS_MAX);
 /// How long deliveries that were given up are remembered.
 const ADVISORIES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The consumer of PROVE_ADVISORIES: the sweepers of all services share it.
+pub(super) const SWEEPER: &str = "sweeper";
 /// Deliveries in flight of one consumer; more than any fleet has slots.
 const ACK_PENDING_MAX: i64 = 20_000;
+/// Advisories in flight, and how long one may be.
+const ADVISORIES_PENDING_MAX: i64 = 10_000;
+const ADVISORY_ACK_WAIT: Duration = Duration::from_secs(30);
 /// The largest answer that is stored, in bytes, with its headers.
 const ANSWER_BYTES_MAX: i32 = 8 * 1024 * 1024;
 /// The largest status that is stored, in bytes.
 const STATUS_BYTES_MAX: i32 = 4096;
+
+/// The stream of what JetStream says about deliveries.
+pub(super) const ADVISORIES_STREAM: &str = "PROVE_ADVISORIES";
+
+/// The stream that a tenant's jobs wait in.
+pub(super) fn jobs_stream(tenant: &Tenant) -> String {
+    format!("PROVE_JOBS_{tenant}")
+}
+
+/// The tenant whose jobs wait in this stream.
+pub(super) fn tenant_of_jobs(stream: &str) -> Option<Tenant> {
+    stream.strip_prefix("PROVE_JOBS_")?.parse().ok()
+}
 
 /// A stream or consumer is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -119,9 +138,11 @@ fn jobs(config: &ServiceConfig, tenant: &Tenant) -> Config {
 }
 
 fn answers(config: &ServiceConfig, tenant: &Tenant) -> Config {
+    // The wrong build that `tests/chaos` must find out lets a second answer replace the first.
+    let wrong = cfg!(sealprove_wrong = "stores_without_compare");
     Config {
-        discard: DiscardPolicy::New,
-        discard_new_per_subject: true,
+        discard: if wrong { DiscardPolicy::Old } else { DiscardPolicy::New },
+        discard_new_per_subject: !wrong,
         max_messages_per_subject: 1,
         max_bytes: signed(config.streams.answers_bytes_max),
         max_message_size: ANSWER_BYTES_MAX,
@@ -166,19 +187,123 @@ fn signed(limit: u64) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// The consumer of a tenant's lane.
-pub(crate) fn consumer(config: &ServiceConfig, tenant: &Tenant, lane: Lane) -> pull::Config {
+/// A consumer as it must be, and the stream that it belongs to.
+struct NeededConsumer {
+    stream: String,
+    config: pull::Config,
+}
+
+impl NeededConsumer {
+    /// The consumer of a tenant's lane.
+    fn of_lane(config: &ServiceConfig, tenant: &Tenant, lane: Lane) -> Self {
+        let filter = config.prefix.lane(tenant, lane);
+        NeededConsumer {
+            stream: jobs_stream(tenant),
+            config: pull::Config {
+                ack_wait: config.streams.ack_wait,
+                max_deliver: MAX_DELIVER,
+                max_ack_pending: ACK_PENDING_MAX,
+                max_batch: 1,
+                ..explicit(config, lane.as_str(), filter)
+            },
+        }
+    }
+
+    /// The consumer of what deliveries have given up on.
+    fn of_advisories(config: &ServiceConfig) -> Self {
+        let filter = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>".to_owned();
+        NeededConsumer {
+            stream: ADVISORIES_STREAM.to_owned(),
+            config: pull::Config { ack_wait: ADVISORY_ACK_WAIT, ..explicit(config, SWEEPER, filter) },
+        }
+    }
+
+    /// All of a deployment.
+    fn all(config: &ServiceConfig) -> Vec<Self> {
+        let of_tenant = |tenant| Lane::ALL.map(|lane| Self::of_lane(config, tenant, lane));
+        let lanes = config.tenants.iter().flat_map(of_tenant);
+        lanes.chain([Self::of_advisories(config)]).collect()
+    }
+
+    fn name(&self) -> &str {
+        self.config.durable_name.as_deref().unwrap_or_default()
+    }
+
+    fn what(&self) -> String {
+        format!("consumer {} of {}", self.name(), self.stream)
+    }
+
+    /// What is there; `None` where the broker says that there is none.
+    async fn found(&self, context: &Context) -> Result<Option<Info>, StreamsError> {
+        let what = self.what();
+        let stream = context.get_stream_no_info(&self.stream).await;
+        let stream = stream.map_err(StreamsError::request("ask about", &what))?;
+        match stream.consumer_info(self.name()).await {
+            Ok(info) => Ok(Some(info)),
+            Err(error) => match error.kind() {
+                ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound => Ok(None),
+                _ => Err(StreamsError::request("ask about", &what)(error)),
+            },
+        }
+    }
+
+    async fn differences(&self, context: &Context) -> Result<Vec<Difference>, StreamsError> {
+        let Some(info) = self.found(context).await? else {
+            return Ok(vec![Difference::Missing { what: self.what() }]);
+        };
+        let (found, needed) = (info.config, &self.config);
+        let mut compare = Compare { what: self.what(), differences: Vec::new() };
+        compare.setting("filter_subject", &found.filter_subject, &needed.filter_subject);
+        compare.setting("ack_policy", &found.ack_policy, &needed.ack_policy);
+        compare.setting("ack_wait", &found.ack_wait, &needed.ack_wait);
+        compare.setting("max_deliver", &limit(found.max_deliver), &limit(needed.max_deliver));
+        compare.setting("max_ack_pending", &found.max_ack_pending, &needed.max_ack_pending);
+        compare.setting("max_batch", &found.max_batch, &needed.max_batch);
+        compare.setting("backoff", &found.backoff, &Vec::new());
+        Ok(compare.differences)
+    }
+
+    /// Makes it exactly as defined, or leaves it as it is where it is so already.
+    async fn make(&self, context: &Context) -> Result<(), StreamsError> {
+        let made = context.create_consumer_on_stream(self.config.clone(), &self.stream).await;
+        made.map(drop).map_err(StreamsError::request("make", &self.what()))
+    }
+}
+
+/// What all consumers have in common.
+fn explicit(config: &ServiceConfig, name: &str, filter_subject: String) -> pull::Config {
     pull::Config {
-        durable_name: Some(lane.as_str().to_owned()),
+        durable_name: Some(name.to_owned()),
         ack_policy: AckPolicy::Explicit,
-        ack_wait: config.streams.ack_wait,
-        max_deliver: MAX_DELIVER,
-        max_ack_pending: ACK_PENDING_MAX,
-        max_batch: 1,
-        filter_subject: config.prefix.lane(tenant, lane),
+        filter_subject,
         num_replicas: config.streams.replicas,
+        max_ack_pending: ADVISORIES_PENDING_MAX,
         ..pull::Config::default()
     }
+}
+
+/// What a lane's consumer is doing, where the broker can be asked.
+pub(super) async fn lane_info(context: &Context, tenant: &Tenant, lane: Lane) -> Option<Info> {
+    let stream = context.get_stream_no_info(jobs_stream(tenant)).await.ok()?;
+    stream.consumer_info(lane.as_str()).await.ok()
+}
+
+/// Makes a lane's consumer again where the broker says that it is gone; says whether it did.
+///
+/// # Errors
+/// When the broker cannot be asked, or refuses.
+pub(crate) async fn restore_consumer(
+    context: &Context,
+    config: &ServiceConfig,
+    tenant: &Tenant,
+    lane: Lane,
+) -> Result<bool, StreamsError> {
+    let needed = NeededConsumer::of_lane(config, tenant, lane);
+    if needed.found(context).await?.is_some() {
+        return Ok(false);
+    }
+    needed.make(context).await?;
+    Ok(true)
 }
 
 /// Says what differs from what must be; nothing is changed.
@@ -194,8 +319,8 @@ pub async fn check(context: &Context, config: &ServiceConfig) -> Result<Vec<Diff
             Some(stream) => differences.extend(stream_differences(&stream.cached_info().config, &needed)),
         }
     }
-    for (tenant, lane) in lanes(config) {
-        differences.extend(check_consumer(context, config, tenant, lane).await?);
+    for needed in NeededConsumer::all(config) {
+        differences.extend(needed.differences(context).await?);
     }
     Ok(differences)
 }
@@ -210,27 +335,10 @@ pub async fn apply(context: &Context, config: &ServiceConfig) -> Result<Vec<Diff
         let what = format!("stream {}", needed.name);
         context.create_or_update_stream(needed).await.map_err(StreamsError::request("make", &what))?;
     }
-    for (tenant, lane) in lanes(config) {
-        make_consumer(context, config, tenant, lane).await?;
+    for needed in NeededConsumer::all(config) {
+        needed.make(context).await?;
     }
     Ok(mended)
-}
-
-/// Makes a consumer exactly as defined, or leaves it as it is where it is so already.
-pub(crate) async fn make_consumer(
-    context: &Context,
-    config: &ServiceConfig,
-    tenant: &Tenant,
-    lane: Lane,
-) -> Result<(), StreamsError> {
-    let what = format!("consumer {lane} of {}", jobs_stream(tenant));
-    let needed = consumer(config, tenant, lane);
-    let made = context.create_consumer_on_stream(needed, jobs_stream(tenant)).await;
-    made.map(drop).map_err(StreamsError::request("make", &what))
-}
-
-fn lanes(config: &ServiceConfig) -> impl Iterator<Item = (&Tenant, Lane)> {
-    config.tenants.iter().flat_map(|tenant| Lane::ALL.map(|lane| (tenant, lane)))
 }
 
 async fn has_jetstream(context: &Context) -> Result<(), StreamsError> {
@@ -252,30 +360,6 @@ async fn found(context: &Context, name: &str) -> Result<Option<Stream>, StreamsE
             _ => Err(StreamsError::request("ask about", &format!("stream {name}"))(error)),
         },
     }
-}
-
-async fn check_consumer(
-    context: &Context,
-    config: &ServiceConfig,
-    tenant: &Tenant,
-    lane: Lane,
-) -> Result<Vec<Difference>, StreamsError> {
-    let what = format!("consumer {lane} of {}", jobs_stream(tenant));
-    let stream = context.get_stream_no_info(jobs_stream(tenant)).await;
-    let stream = stream.map_err(StreamsError::request("ask about", &what))?;
-    let Ok(info) = stream.consumer_info(lane.as_str()).await else {
-        return Ok(vec![Difference::Missing { what }]);
-    };
-    let (found, needed) = (info.config, consumer(config, tenant, lane));
-    let mut compare = Compare { what, differences: Vec::new() };
-    compare.setting("filter_subject", &found.filter_subject, &needed.filter_subject);
-    compare.setting("ack_policy", &found.ack_policy, &needed.ack_policy);
-    compare.setting("ack_wait", &found.ack_wait, &needed.ack_wait);
-    compare.setting("max_deliver", &found.max_deliver, &needed.max_deliver);
-    compare.setting("max_ack_pending", &found.max_ack_pending, &needed.max_ack_pending);
-    compare.setting("max_batch", &found.max_batch, &needed.max_batch);
-    compare.setting("backoff", &found.backoff, &Vec::new());
-    Ok(compare.differences)
 }
 
 fn stream_differences(found: &Config, needed: &Config) -> Vec<Difference> {

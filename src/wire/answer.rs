@@ -83,7 +83,7 @@ pub struct Answer {
     /// Base64 of the document that the circuit returns, where it returns one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Base64>,
-    /// Which attempt gave this answer, from 1.
+    /// Which attempt gave this answer, from 1; 0 where the job was answered in its queue.
     pub attempt: u32,
     /// How long each step took.
     pub timings_ms: Timings,

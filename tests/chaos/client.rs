@@ -269,10 +269,13 @@ impl Submitter {
 
 /// Publishes a sealed job until the broker has it.
 async fn publish(client: &Client, sealed: &SealedJob) -> Result<(), Trouble> {
-    Ok(client.publish(sealed, PATIENCE).await?)
+    Ok(client.publish(sealed, PATIENCE, |_, _| {}).await?)
 }
 
 /// Takes a job back, and says in words what came of it.
-async fn cancel(_client: &Client, _job: &JobId) -> String {
-    "this client cannot cancel yet".to_owned()
+async fn cancel(client: &Client, job: &JobId) -> String {
+    match client.cancel(job).await {
+        Ok(came) => format!("{came:?}"),
+        Err(error) => error.to_string(),
+    }
 }

@@ -14,6 +14,7 @@ use sealprove::circuit::{Circuits, InvalidWitness};
 
 use circuit::{Rogue, Script};
 
+#[allow(clippy::disallowed_methods)] // One of these circuits leaves as no job process may.
 fn main() -> ExitCode {
     sealprove::main(
         Circuits::new()

@@ -26,6 +26,7 @@ pub struct Setup {
     slots: usize,
     grace: String,
     ack_wait: String,
+    streams_table: String,
     nats_table: String,
     apply: bool,
 }
@@ -39,6 +40,7 @@ impl Setup {
             slots: 1,
             grace: "30s".to_owned(),
             ack_wait: "60s".to_owned(),
+            streams_table: String::new(),
             nats_table: String::new(),
             apply: true,
         }
@@ -74,6 +76,12 @@ impl Setup {
     /// Another service gets a job this long after the one that had it gave its last sign of life.
     pub fn ack_wait(mut self, ack_wait: &str) -> Self {
         self.ack_wait = ack_wait.to_owned();
+        self
+    }
+
+    /// What the streams are like: keys of the `[streams]` table.
+    pub fn streams(mut self, streams_table: &str) -> Self {
+        self.streams_table = streams_table.to_owned();
         self
     }
 
@@ -129,7 +137,7 @@ impl Lab {
         let identity = self.run(&["bundle", "identity", "--out", "identity.key"]).exits(0);
         self.run(&["keys", "new", "--out", "keys"]).exits(0);
         self.sign(&[]).exits(0);
-        let Setup { slots, grace, ack_wait, nats_table, circuits, .. } = &self.setup;
+        let Setup { slots, grace, ack_wait, streams_table, nats_table, circuits, .. } = &self.setup;
         let circuits: String = circuits
             .iter()
             .map(|(id, limit)| {
@@ -141,7 +149,7 @@ impl Lab {
             "bundle = {:?}\nkeys = {:?}\n\
              [service]\nslots = {slots}\nthreads = 1\ngrace = {grace:?}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\n\
-             [streams]\nack_wait = {ack_wait:?}\n\
+             [streams]\nack_wait = {ack_wait:?}\n{streams_table}\n\
              {circuits}\
              [nats]\n{nats_table}\n",
             self.path("bundle.json"),
@@ -245,9 +253,17 @@ impl Lab {
 
     /// Submits a witness without checking it.
     pub async fn submit(&self, circuit: &str, witness: &[u8]) -> Ticket {
+        self.submit_as(circuit, witness, &SubmitOptions::default()).await
+    }
+
+    /// The same, with another lane, lifetime or answer.
+    pub async fn submit_as(&self, circuit: &str, witness: &[u8], options: &SubmitOptions) -> Ticket {
         let circuit: CircuitId = circuit.parse().expect("a circuit's name");
         let client = self.blind_client().await;
-        client.submit(&circuit, witness, &SubmitOptions::default()).await.expect("submit")
+        // The bundle from its file, so that this works while no service runs.
+        let sealed = client.seal(&self.bundle(), &circuit, witness, options).expect("seal");
+        client.publish(&sealed, options.patience, |_, _| {}).await.expect("publish");
+        sealed.ticket
     }
 
     /// Submits a good witness of the threshold circuit.
@@ -270,7 +286,10 @@ impl Lab {
     /// Waits for the authenticated answer of a job.
     pub async fn answer_to(&self, ticket: &Ticket) -> Answer {
         match self.outcome_of(ticket).await {
-            Collected::Answer(answer) => *answer,
+            Collected::Answer(answer) => {
+                super::assert_valid("answer", &serde_json::json!(answer));
+                *answer
+            }
             other => panic!("job {} came to {other:?}", ticket.job()),
         }
     }
@@ -295,10 +314,11 @@ impl Lab {
         stream.info().await.expect("the job stream's state").state.messages
     }
 
-    /// Waits until every job is acknowledged.
+    /// Waits until every job is acknowledged, and looks at what was stored.
     pub async fn all_acknowledged(&self) {
         super::eventually("every job is acknowledged", async || (self.jobs_left().await == 0).then_some(()))
             .await;
+        self.messages_are_of_the_schemas().await;
     }
 
     pub async fn stream(&self, name: &str) -> jetstream::stream::Stream {

@@ -10,6 +10,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 
 mod lab;
+mod messages;
 mod nats;
 mod process;
 mod raw;
@@ -18,6 +19,7 @@ mod service;
 use std::time::{Duration, Instant};
 
 pub use lab::{Lab, Setup};
+pub use messages::assert_valid;
 pub use nats::Nats;
 pub use process::{Process, Ran, children_of, is_alive, kill, nats_server, rogue, sealprove};
 pub use raw::{RawJob, Stored, unix_now};

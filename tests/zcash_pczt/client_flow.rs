@@ -201,39 +201,3 @@ fn circuit_is_built_in() {
     let digest = "sha256:aed1d60b8301f7f22234ccd0d3fa8a95ee41a29249b06bcdba7837679020fd5a";
     assert_eq!(circuit.descriptor().verifying_key().to_string(), digest);
 }
-
-/// Prints the cost table of the documentation.
-///
-///     cargo test --no-default-features --features zcash --test zcash_pczt -- --ignored --nocapture cost
-#[test]
-#[ignore = "a measurement, and a long one"]
-fn cost() {
-    let peak = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        status.lines().find(|line| line.starts_with("VmHWM")).unwrap().to_owned()
-    };
-    let timed = |what: &str, run: &mut dyn FnMut()| {
-        let start = std::time::Instant::now();
-        run();
-        println!("{what}: {:.3} s; {}", start.elapsed().as_secs_f64(), peak());
-    };
-    timed("verifying keys", &mut || drop(circuit().build_verifying_key().unwrap()));
-    timed("proving keys", &mut || assert_eq!(keys().verifying_keys().len(), 2));
-    for Sample { kind, actions, pczt } in Sample::ALL {
-        timed(&format!("{kind:?} {actions} check"), &mut || drop(circuit().check(pczt).unwrap()));
-        let mut proof = None;
-        timed(&format!("{kind:?} {actions} prove"), &mut || proof = Some(keys().prove(pczt).unwrap()));
-        let proof = proof.unwrap();
-        timed(&format!("{kind:?} {actions} verify"), &mut || keys().verify(&proof).unwrap());
-        let output = proof.output.unwrap();
-        println!(
-            "  witness {}, compact {}, proof {}, public inputs {}, output {}, redacted {}",
-            pczt.len(),
-            compact(pczt).len(),
-            proof.proof.len(),
-            proof.public_inputs.0.len(),
-            output.len(),
-            circuit().redact(output.clone()).len(),
-        );
-    }
-}
