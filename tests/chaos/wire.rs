@@ -39,6 +39,8 @@ enum Asked {
     Look(String),
     /// A job in its queue.
     Find,
+    /// To take a job out of its queue.
+    Delete(String),
     Acknowledge {
         job: String,
         on: String,
@@ -74,7 +76,7 @@ struct Seen {
     deliveries: Vec<Delivery>,
     /// Jobs by their sequence in the queue, as far as services have seen them.
     queued: HashMap<u64, String>,
-    /// When the broker confirmed that a job is acknowledged.
+    /// When the broker confirmed that a job is acknowledged, or taken out of its queue.
     acknowledged: HashMap<String, u64>,
     /// What a proxy kept from its addressee, and when.
     swallowed: Vec<(u64, usize, String)>,
@@ -184,11 +186,13 @@ impl Seen {
         } else if subject.starts_with("$JS.API.STREAM.MSG.GET.PROVE_JOBS_") {
             self.asks(service, frame.reply(), Asked::Find);
         } else if subject.starts_with("$JS.API.STREAM.MSG.DELETE.PROVE_JOBS_") {
-            let job = asked["seq"].as_u64().and_then(|sequence| self.queued.get(&sequence));
-            if let Some(job) = job.filter(|job| !self.services[service].answered.contains(*job)) {
+            let job = asked["seq"].as_u64().and_then(|sequence| self.queued.get(&sequence).cloned());
+            let Some(job) = job else { return };
+            if !self.services[service].answered.contains(&job) {
                 let what = "taken out of the queue by a service that did not know of an answer";
-                self.broken.push(Broken::of(job, what));
+                self.broken.push(Broken::of(&job, what));
             }
+            self.asks(service, frame.reply(), Asked::Delete(job));
         }
     }
 
@@ -259,6 +263,10 @@ impl Seen {
                     let job = subject.rsplit('.').next().unwrap_or_default();
                     self.queued.insert(sequence, job.to_owned());
                 }
+                Sight::Other
+            }
+            Asked::Delete(job) if document["success"] == true => {
+                self.acknowledged.entry(job).or_insert_with(unix_ms);
                 Sight::Other
             }
             Asked::Acknowledge { job, on } if frame.status().is_none() && frame.payload().is_empty() => {
