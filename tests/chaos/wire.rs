@@ -78,6 +78,8 @@ struct Seen {
     queued: HashMap<u64, String>,
     /// When the broker confirmed that a job is acknowledged, or taken out of its queue.
     acknowledged: HashMap<String, u64>,
+    /// When a service last acknowledged a job.
+    acknowledging: HashMap<String, u64>,
     /// What a proxy kept from its addressee, and when.
     swallowed: Vec<(u64, usize, String)>,
     broken: Vec<Broken>,
@@ -139,8 +141,13 @@ impl Wire {
         self.seen().deliveries.clone()
     }
 
+    /// When each job was acknowledged: as the broker confirmed it, or where that got lost with a broker, as
+    /// the service said it last.
     pub(crate) fn acknowledged(&self) -> HashMap<String, u64> {
-        self.seen().acknowledged.clone()
+        let seen = self.seen();
+        let mut acknowledged = seen.acknowledging.clone();
+        acknowledged.extend(seen.acknowledged.iter().map(|(job, at)| (job.clone(), *at)));
+        acknowledged
     }
 
     pub(crate) fn broken(&self) -> Vec<Broken> {
@@ -209,6 +216,7 @@ impl Seen {
                 let what = "acknowledged by a service that did not know of an answer";
                 self.broken.push(Broken::of(&job, what));
             }
+            self.acknowledging.insert(job.clone(), unix_ms());
             self.asks(service, frame.reply(), Asked::Acknowledge { job: job.clone(), on });
             return Sight::Acknowledging(job);
         }
