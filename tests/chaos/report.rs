@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checker::Verdict;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Stored};
 use crate::recovery::Times;
 use crate::schedule::Kind;
 
@@ -22,6 +22,8 @@ pub(crate) fn print(verdict: &Verdict, evidence: &Evidence, recovery: &BTreeMap<
 
 fn jobs(verdict: &Verdict, evidence: &Evidence) {
     let again: usize = evidence.submissions.values().map(|job| job.again.len()).sum();
+    let max_deliveries = |advisory: &&Stored| advisory.subject.contains("MAX_DELIVERIES");
+    let given_up = evidence.advisories.messages.iter().filter(max_deliveries).count();
     let share = 100.0 * verdict.proved as f64 / verdict.must_be_proved.max(1) as f64;
     println!("\njobs");
     for (what, count) in [
@@ -33,7 +35,7 @@ fn jobs(verdict: &Verdict, evidence: &Evidence) {
         ("submitted again", again),
         ("not known to be accepted", verdict.unknown),
         ("  of these answered", verdict.unknown_answered),
-        ("given up by deliveries", evidence.advisories.messages.len()),
+        ("given up by deliveries", given_up),
     ] {
         println!("  {what:<26}{count:>8}");
     }

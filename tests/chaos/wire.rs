@@ -39,6 +39,8 @@ enum Asked {
     Look(String),
     /// A job in its queue.
     Find,
+    /// To take a job out of its queue.
+    Delete(String),
     Acknowledge {
         job: String,
         on: String,
@@ -74,8 +76,10 @@ struct Seen {
     deliveries: Vec<Delivery>,
     /// Jobs by their sequence in the queue, as far as services have seen them.
     queued: HashMap<u64, String>,
-    /// When the broker confirmed that a job is acknowledged.
+    /// When the broker confirmed that a job is acknowledged, or taken out of its queue.
     acknowledged: HashMap<String, u64>,
+    /// When a service last acknowledged a job.
+    acknowledging: HashMap<String, u64>,
     /// What a proxy kept from its addressee, and when.
     swallowed: Vec<(u64, usize, String)>,
     broken: Vec<Broken>,
@@ -137,8 +141,13 @@ impl Wire {
         self.seen().deliveries.clone()
     }
 
+    /// When each job was acknowledged: as the broker confirmed it, or where that got lost with a broker, as
+    /// the service said it last.
     pub(crate) fn acknowledged(&self) -> HashMap<String, u64> {
-        self.seen().acknowledged.clone()
+        let seen = self.seen();
+        let mut acknowledged = seen.acknowledging.clone();
+        acknowledged.extend(seen.acknowledged.iter().map(|(job, at)| (job.clone(), *at)));
+        acknowledged
     }
 
     pub(crate) fn broken(&self) -> Vec<Broken> {
@@ -184,11 +193,13 @@ impl Seen {
         } else if subject.starts_with("$JS.API.STREAM.MSG.GET.PROVE_JOBS_") {
             self.asks(service, frame.reply(), Asked::Find);
         } else if subject.starts_with("$JS.API.STREAM.MSG.DELETE.PROVE_JOBS_") {
-            let job = asked["seq"].as_u64().and_then(|sequence| self.queued.get(&sequence));
-            if let Some(job) = job.filter(|job| !self.services[service].answered.contains(*job)) {
+            let job = asked["seq"].as_u64().and_then(|sequence| self.queued.get(&sequence).cloned());
+            let Some(job) = job else { return };
+            if !self.services[service].answered.contains(&job) {
                 let what = "taken out of the queue by a service that did not know of an answer";
-                self.broken.push(Broken::of(job, what));
+                self.broken.push(Broken::of(&job, what));
             }
+            self.asks(service, frame.reply(), Asked::Delete(job));
         }
     }
 
@@ -205,6 +216,7 @@ impl Seen {
                 let what = "acknowledged by a service that did not know of an answer";
                 self.broken.push(Broken::of(&job, what));
             }
+            self.acknowledging.insert(job.clone(), unix_ms());
             self.asks(service, frame.reply(), Asked::Acknowledge { job: job.clone(), on });
             return Sight::Acknowledging(job);
         }
@@ -259,6 +271,10 @@ impl Seen {
                     let job = subject.rsplit('.').next().unwrap_or_default();
                     self.queued.insert(sequence, job.to_owned());
                 }
+                Sight::Other
+            }
+            Asked::Delete(job) if document["success"] == true => {
+                self.acknowledged.entry(job).or_insert_with(unix_ms);
                 Sight::Other
             }
             Asked::Acknowledge { job, on } if frame.status().is_none() && frame.payload().is_empty() => {
