@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use super::delivery::Delivery;
 use super::lease::acknowledge;
@@ -177,7 +177,7 @@ async fn restore(queue: &Queue, shared: &Shared) {
         }
         // The broker is away or elects a leader: the next pull will tell.
         Ok(Ok(false)) | Err(_) => {}
-        Ok(Err(cause)) => error!(%queue, %cause, "its consumer cannot be looked after"),
+        Ok(Err(cause)) => warn!(%queue, %cause, "its consumer cannot be looked after"),
     }
 }
 

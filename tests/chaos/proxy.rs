@@ -144,7 +144,9 @@ impl Line {
             Sight::Acknowledging(job) if weather.swallows_acks => {
                 self.wire.swallow(self.service.index(), job)
             }
-            Sight::Stored(job) if weather.swallows_stored => self.wire.swallow(self.service.index(), job),
+            Sight::Stored(job) if weather.swallows_stored => {
+                self.wire.swallow_stored(self.service.index(), job)
+            }
             _ => return true,
         }
         false

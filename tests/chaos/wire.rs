@@ -123,10 +123,15 @@ impl Wire {
         self.seen().services[service].held.values().cloned().collect()
     }
 
+    /// Takes note that a service will not get the broker's word that its answer is stored.
+    pub(crate) fn swallow_stored(&self, service: usize, job: &str) {
+        self.seen().services[service].answered.remove(job);
+        self.swallow(service, job);
+    }
+
     /// Takes note that the service or its broker will not get what was seen of a job.
     pub(crate) fn swallow(&self, service: usize, job: &str) {
         let mut seen = self.seen();
-        seen.services[service].answered.remove(job);
         seen.swallowed.push((unix_ms(), service, job.to_owned()));
     }
 
