@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sealprove::circuit::Circuits;
@@ -249,7 +251,7 @@ async fn a_wait_that_is_interrupted_keeps_the_ticket_and_says_so() {
             .await;
         // The wait begins a moment after the broker has the job.
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), signal).unwrap();
+        self::signal(&child, signal);
         let ended = child.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(6), "{signal:?}");
         let said = String::from_utf8(ended.stderr).unwrap();
@@ -257,6 +259,73 @@ async fn a_wait_that_is_interrupted_keeps_the_ticket_and_says_so() {
         assert!(said.starts_with("queued\n"), "{said}");
         std::fs::remove_file(lab.path("job.ticket")).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_collects_without_the_witness_is_told_that_the_document_is_the_services_own() {
+    let lab = Setup::new().circuit("zcash-pczt-v1").start().await;
+    let _service = lab.service().await;
+    lab.write("witness.pczt", &support::sample("zcash-pczt-v1"));
+    let ticket = lab.run(&["submit", "zcash-pczt-v1", "witness.pczt"]).exits(0).line().to_owned();
+
+    let whole = lab.run(&["answer", &ticket, "--wait", "--out", "whole.pczt"]).exits(0);
+    whole.says("warning: without --witness FILE, this is the service's whole document");
+    let combined = ["answer", &ticket, "--witness", "witness.pczt", "--out", "combined.pczt"];
+    let combined = lab.run(&combined).exits(0).stderr;
+    assert!(!combined.contains("warning"), "{combined}");
+    assert!(lab.read("combined.pczt").starts_with(b"PCZT"));
+}
+
+/// `sealprove dev` of that circuit, in a home of its own.
+fn dev(circuit: &str, home: &Path) -> Child {
+    let mut command = std::process::Command::new(sealprove());
+    command.args(["dev", "--circuit", circuit, "--nats-server"]).arg(support::nats_server());
+    command.env_clear().env("HOME", home).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(process: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(process.id().cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_environment_is_found_while_it_runs_and_ends_with_its_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = dev(THRESHOLD, home.path());
+    let greeting = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let greeting: Vec<String> = greeting.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    let folder = greeting.iter().find_map(|line| line.strip_prefix("folder    ")).unwrap();
+    let folder = Path::new(folder.split(' ').next().unwrap());
+    assert!(folder.join("service.log").exists());
+
+    let file = home.path().join(".local/state/sealprove/dev-client.toml");
+    let first = format!("# sealprove dev, process {}\n", dev.id());
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with(&first));
+    let mut circuits = std::process::Command::new(sealprove());
+    Ran::of(circuits.arg("circuits").env_clear().env("HOME", home.path()), b"").exits(0);
+
+    let children = support::children_of(dev.id().cast_signed());
+    signal(&dev, Signal::HUP);
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    assert_eq!((file.exists(), folder.exists()), (false, false));
+    assert_eq!((children.len(), children.iter().any(|pid| support::is_alive(*pid))), (2, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_environment_that_is_interrupted_at_its_start_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = dev("zcash-pczt-v1", home.path());
+    let children = support::eventually("broker, service and chamber run", async || {
+        let mut children = support::children_of(dev.id().cast_signed());
+        let chambers: Vec<i32> = children.iter().flat_map(|pid| support::children_of(*pid)).collect();
+        children.extend(chambers);
+        (children.len() == 3).then_some(children)
+    })
+    .await;
+    let interrupted = std::time::Instant::now();
+    signal(&dev, Signal::INT);
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    assert!(interrupted.elapsed() < std::time::Duration::from_secs(5), "{:?}", interrupted.elapsed());
+    assert!(!children.iter().any(|pid| support::is_alive(*pid)));
 }
 
 /// Base64 with one bit of a byte in the middle changed.

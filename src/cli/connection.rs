@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, files};
+use super::Failure;
 use crate::bundle::Identity;
 use crate::circuit::Circuits;
 use crate::client::{Client, ClientError, State};
@@ -123,7 +123,7 @@ impl DevFile {
         }
         let first = format!("{DEV_FILE_BEGINS}{}\n", std::process::id());
         let text = [first.as_bytes(), config].concat();
-        Ok(files::write("write the client configuration", &self.0, &text)?)
+        super::files::write("write the client configuration", &self.0, &text)
     }
 
     /// Removes it, unless another environment has written it since.
