@@ -6,16 +6,20 @@
 //! frame, it draws nothing from a generator, and it names no network library. Proving cannot be
 //! interrupted, but a process can be killed; fork gives the process its keys without building them.
 //!
+//! While the keys are built there are more threads: those that build, and a lookout that ends the process
+//! when its service ends. When the chamber ends it clears its socket away.
+//!
 //! **Architecture Invariant:** the chamber forks only while it has one thread.
 
 mod keys;
 mod limits;
+mod lookout;
 mod process;
+mod socket;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -106,17 +110,20 @@ struct LoadedCircuit {
 /// Why it could not start or go on.
 pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(), ChamberError> {
     limits::ignore_stop_signals();
+    limits::name_process(c"sealprove-chamb");
     limits::no_core_dumps().map_err(ChamberError::os("turn core dumps off"))?;
     let threads = limits::ThreadCount::open().map_err(ChamberError::os("open the thread count"))?;
+    let socket = socket::Socket::at(&config.listen);
+    let lookout = lookout::Lookout::post(&control, socket.path())?;
     let loaded = Loaded {
         deployment: config.deployment.clone(),
         keys: keys::LockedKeys::load(&config.keys)?,
         circuits: build_all(circuits)?,
     };
+    lookout.call_back();
     threads.wait_for_one()?;
 
-    let listener =
-        UnixListener::bind(&config.listen).map_err(ChamberError::os("bind the chamber's socket"))?;
+    let listener = socket.bind().map_err(ChamberError::os("bind the chamber's socket"))?;
     let mut watch = watch::Watch::new(listener, control, config.jobs_max, threads)?;
     watch.tell(&ready(&loaded));
     watch.run(&loaded)

@@ -129,6 +129,12 @@ impl Descriptor {
     pub fn verifying_key(&self) -> VerifyingKeyDigest {
         catalogue_digest(&self.verifying_keys)
     }
+
+    /// Whether the output document is of the witness's own kind: the client then has one already, and takes
+    /// only what is new into it, with [`Circuit::combine`].
+    pub fn combines(&self) -> bool {
+        self.output_media_type == Some(self.media_type)
+    }
 }
 
 /// See [`Descriptor::verifying_key`].

@@ -4,10 +4,13 @@
 mod bundle;
 mod cancel;
 mod collect;
+mod connection;
 mod files;
 mod keys;
 mod look;
+mod output;
 mod progress;
+mod signals;
 mod submit;
 
 #[cfg(feature = "service")]
@@ -19,18 +22,18 @@ mod dev;
 #[cfg(feature = "service")]
 mod serve;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::bundle::Identity;
-use crate::circuit::Circuits;
-use crate::client::{AnswerError, Client, ClientError, State};
-use crate::config::ClientConfig;
-use crate::job::Tenant;
+use crate::circuit::{Circuit, Circuits};
+use crate::client::{AnswerError, ClientError};
+use crate::job::CircuitId;
 use crate::telemetry;
 use crate::wire::{Code, Outcome};
+use connection::Connection;
+use output::note;
 
 /// How a run ended, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,20 +70,32 @@ impl From<Code> for Exit {
 struct Failure {
     exit: Exit,
     cause: Box<dyn std::error::Error + Send + Sync>,
+    hint: Option<String>,
 }
 
 impl Failure {
     fn new(exit: Exit, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Failure { exit, cause: cause.into() }
+        Failure { exit, cause: cause.into(), hint: None }
     }
 
-    /// The error and its causes, one after the other.
+    /// With a line below the error.
+    fn with_hint(self, hint: String) -> Self {
+        Failure { hint: Some(hint), ..self }
+    }
+
+    /// The error and its causes, one after the other. Some libraries say the cause in their own text as well.
     fn text(&self) -> String {
         let mut text = self.cause.to_string();
         let mut source = self.cause.source();
         while let Some(cause) = source {
-            text.push_str(&format!(": {cause}"));
+            let said = cause.to_string();
+            if !text.ends_with(&said) {
+                text.push_str(&format!(": {said}"));
+            }
             source = cause.source();
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("\n{hint}"));
         }
         text
     }
@@ -95,6 +110,7 @@ impl From<ClientError> for Failure {
             }
             ClientError::QueueFull { .. } | ClientError::CancelUnknown => Exit::Retryable,
             ClientError::Submit(_) | ClientError::NoService => Exit::Unreachable,
+            ClientError::Lifetime => Exit::Usage,
             _ => Exit::Failed,
         };
         Failure::new(exit, error)
@@ -131,6 +147,14 @@ fails_here!(
 
 type Outcome_ = Result<Exit, Failure>;
 
+/// The circuit that an argument names.
+fn named<'a>(circuits: &'a Circuits, id: &CircuitId) -> Result<&'a Arc<dyn Circuit>, Failure> {
+    circuits.get(id).ok_or_else(|| {
+        let names: Vec<&str> = circuits.iter().map(|(id, _)| id.as_str()).collect();
+        Failure::new(Exit::Usage, format!("this build has no circuit {id}; it has {}", names.join(", ")))
+    })
+}
+
 /// Private proving over NATS: seal a witness, get its proof.
 #[derive(Parser)]
 #[command(version, max_term_width = 100, after_help = AFTER_HELP)]
@@ -146,73 +170,13 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Try it: `sealprove dev` in one shell keeps a whole private environment running. In another:
-  sealprove circuits                                   what is proved there
-  sealprove submit threshold-v1 witness.json --wait    seal, submit, wait, open, verify
+  sealprove circuits                                    what is proved there
+  sealprove sample threshold-v1 > witness.json          something to prove
+  sealprove submit threshold-v1 witness.json --wait --json > answer.json
+                                                        seal, submit, wait, open, verify, keep
 
 Exit codes: 0 done, 1 failed here, 2 usage, 3 refused, 4 failed but worth a new try,
 5 unreachable, 6 no answer yet.";
-
-/// How the deployment is reached; all of it can stand in a file.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Connection")]
-struct Connection {
-    /// A client configuration [default: a running `sealprove dev`, else ~/.config/sealprove/client.toml]
-    #[arg(long, global = true, value_name = "FILE", env = "SEALPROVE_CLIENT")]
-    client: Option<PathBuf>,
-    /// The broker's address, such as nats://host:4222
-    #[arg(long, global = true, value_name = "URL", env = "SEALPROVE_NATS_URL")]
-    nats: Option<String>,
-    /// A credentials file for the broker
-    #[arg(long, global = true, value_name = "FILE", env = "SEALPROVE_CREDENTIALS")]
-    credentials: Option<PathBuf>,
-    /// Who you are to the broker
-    #[arg(long, global = true, env = "SEALPROVE_TENANT")]
-    tenant: Option<Tenant>,
-    /// The identity that signs the deployment's bundles, pinned: ed25519:…
-    #[arg(long, global = true, env = "SEALPROVE_IDENTITY")]
-    identity: Option<Identity>,
-}
-
-impl Connection {
-    fn config(&self) -> Result<ClientConfig, Failure> {
-        let mut config = match self.file() {
-            Some(path) => ClientConfig::read(&path)?,
-            None => ClientConfig::default(),
-        };
-        if let Some(url) = &self.nats {
-            config.nats.url.clone_from(url);
-        }
-        if let Some(credentials) = &self.credentials {
-            config.nats.credentials = Some(credentials.clone());
-        }
-        if let Some(tenant) = &self.tenant {
-            config.tenant = tenant.clone();
-        }
-        config.identity = self.identity.or(config.identity);
-        Ok(config)
-    }
-
-    /// The file that was named, else that of a running development environment, else the user's own.
-    fn file(&self) -> Option<PathBuf> {
-        let existing = |path: Option<PathBuf>| path.filter(|path| path.is_file());
-        self.client.clone().or_else(|| existing(dev_client_file())).or_else(|| existing(user_client_file()))
-    }
-
-    async fn connect(&self, circuits: &Circuits) -> Result<Client, Failure> {
-        Ok(Client::connect(self.config()?, circuits.clone()).await?)
-    }
-}
-
-/// Where `sealprove dev` leaves its client configuration while it runs.
-fn dev_client_file() -> Option<PathBuf> {
-    Some(State::default_folder()?.join("dev-client.toml"))
-}
-
-fn user_client_file() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
-    Some(folder.join("sealprove").join("client.toml"))
-}
 
 #[derive(Subcommand)]
 enum Command {
@@ -303,7 +267,9 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
         Command::Keys(args) => keys::run(&args),
         Command::Bundle(args) => bundle::run(&args, connection, circuits).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "sealprove", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sealprove", &mut script);
+            output::bytes(&script)?;
             Ok(Exit::Done)
         }
         #[cfg(feature = "service")]
@@ -313,9 +279,9 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
         #[cfg(feature = "service")]
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]
-        Command::Demo(args) => serve::interruptible(demo::run(&args, circuits)).await,
+        Command::Demo(args) => demo::run(&args, circuits).await,
         #[cfg(feature = "service")]
-        Command::Bench(args) => serve::interruptible(bench::run(&args, circuits)).await,
+        Command::Bench(args) => bench::run(&args, circuits).await,
         #[cfg(feature = "service")]
         Command::Chamber(_) => unreachable!("a chamber is run before the runtime is built"),
     }
@@ -323,7 +289,9 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
 
 fn report(outcome: Outcome_) -> ExitCode {
     let exit = outcome.unwrap_or_else(|failure| {
-        eprintln!("error: {}", failure.text());
+        if failure.exit != Exit::Done {
+            note!("error: {}", failure.text());
+        }
         failure.exit
     });
     ExitCode::from(exit as u8)

@@ -28,7 +28,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Features: `client` is what a submitter needs, and has no prover in its tree; `service` adds the service
+//! Features: `client` is what a submitter needs, and has no prover in its tree (`cargo tree -e normal`); `service` adds the service
 //! and its chamber; `zcash` and `credentials` are families of circuits.
 
 // What every party says: names, documents, the seal. No I/O.

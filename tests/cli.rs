@@ -3,8 +3,12 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sealprove::circuit::Circuits;
 use support::{Lab, Ran, Setup, THRESHOLD, good_witness, sealprove};
 
@@ -59,13 +63,72 @@ fn completions_are_made_for_each_shell() {
     }
 }
 
+/// The program, with its standard output going to `output`.
+fn run_into(arguments: &[&str], output: impl Into<Stdio>) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(sealprove());
+    command.args(arguments).stdout(output).stderr(Stdio::piped());
+    let ended = command.output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[test]
+fn a_reader_that_has_left_is_no_error_and_a_full_disk_is_one() {
+    let commands: [&[&str]; 4] = [
+        &["circuits", "--local"],
+        &["circuits", "--local", "--json"],
+        &["sample", THRESHOLD],
+        &["completions", "zsh"],
+    ];
+    for arguments in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run_into(arguments, writer), (Some(0), String::new()), "{arguments:?}");
+
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, said) = run_into(arguments, full);
+        assert_eq!(code, Some(1), "{arguments:?}");
+        assert!(said.starts_with("error: write to standard output: No space left"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_connection_that_fails_says_where_the_address_is_from() {
+    let nowhere = ["circuits", "--nats", "nats://127.0.0.1:1"];
+    let said = run(&nowhere).exits(5).says("the address is from --nats").stderr;
+    assert_eq!(said.matches("refused").count(), 1, "a cause is said twice: {said}");
+
+    let home = tempfile::tempdir().unwrap();
+    let config = |folder: &str, name: &str, first: &str, port: u16| {
+        let folder = home.path().join(folder).join("sealprove");
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = format!("{first}\n[nats]\nurl = \"nats://127.0.0.1:{port}\"\n");
+        std::fs::write(folder.join(name), text).unwrap();
+    };
+    let circuits = || {
+        let mut command = std::process::Command::new(sealprove());
+        Ran::of(command.arg("circuits").env_clear().env("HOME", home.path()), b"").exits(5)
+    };
+    config(".config", "client.toml", "", 1);
+    circuits().says("127.0.0.1:1:").says("the client configuration is").says(".config/sealprove/client.toml");
+    // Process ids end at four million.
+    config(".local/state", "dev-client.toml", "# sealprove dev, process 999999999", 2);
+    circuits().says("127.0.0.1:1:");
+    let running = format!("# sealprove dev, process {}", std::process::id());
+    config(".local/state", "dev-client.toml", &running, 2);
+    circuits().says("127.0.0.1:2:").says("dev-client.toml");
+}
+
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 11] = [
         (&["prove"], "unrecognized subcommand"),
         (&["submit"], "required arguments were not provided"),
         (&["submit", "Not.A.Circuit", "-"], "not a circuit: expected 1 to 64 of a-z 0-9 -"),
-        (&["check", "other-v1", "-"], "this build cannot verify other-v1"),
+        (&["check", "other-v1", "-"], "this build has no circuit other-v1; it has membership-v1"),
+        (&["sample", "other-v1"], "this build has no circuit other-v1"),
+        (&["dev", "--circuit", "other-v1"], "this build has no circuit other-v1"),
+        (&["bench", "other-v1"], "this build has no circuit other-v1"),
+        (&["bench", THRESHOLD, "--jobs", "0"], "0 is not in 1.."),
         (&["circuits", "--tenant", "a.b"], "not a tenant"),
         (&["circuits", "--identity", "abc"], "an identity is ed25519: and base64 of 32 bytes"),
         (&["serve"], "--config"),
@@ -120,9 +183,7 @@ async fn a_job_from_standard_input_to_json_and_verified_again() {
     let run = lab.run_with(&["submit", THRESHOLD, "-", "--wait", "--json"], &good_witness()).exits(0);
     let answer = run.json();
     assert_eq!(answer["circuit"], THRESHOLD);
-    let left = std::fs::read_dir(lab.folder()).unwrap().flatten();
-    let tickets = left.filter(|file| file.path().extension().is_some_and(|extension| extension == "ticket"));
-    assert_eq!(tickets.count(), 0, "the ticket of a finished job is kept");
+    assert_eq!(tickets(&lab).len(), 0, "the ticket of a finished job is kept");
 
     let file = lab.write("answer.json", run.stdout.as_bytes());
     assert!(lab.run(&["verify", &file]).exits(0).stdout.contains("threshold-v1 verifies under sha256:"));
@@ -139,6 +200,134 @@ async fn a_job_from_standard_input_to_json_and_verified_again() {
     lab.run_with(&["verify", "-"], b"{}").exits(2).says("is not an answer");
 }
 
+fn tickets(lab: &Lab) -> Vec<String> {
+    let files = std::fs::read_dir(lab.folder()).unwrap().flatten();
+    let names = files.map(|file| file.file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".ticket")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_nobody_keeps_can_still_be_collected() {
+    let (lab, _service) = Lab::with_service().await;
+    let run = lab.run_with(&["submit", THRESHOLD, "-", "--wait"], &good_witness()).exits(0);
+    let ticket = run.line().to_owned();
+    run.says("proved and verified").says(&format!("`sealprove answer {ticket} --out FILE`"));
+    lab.run(&["answer", &ticket, "--out", "answer.json"]).exits(0);
+    lab.run(&["verify", "answer.json"]).exits(0);
+    std::fs::remove_file(lab.path(&ticket)).unwrap();
+
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    lab.write("witness.json", &good_witness());
+    let mut command = lab.command();
+    command.args(["submit", THRESHOLD, "witness.json", "--wait", "--json"]).stdout(full);
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    let [ticket] = &tickets(&lab)[..] else { panic!("the ticket is gone") };
+    lab.run(&["answer", ticket, "--json"]).exits(0).json();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_that_cannot_be_written_is_found_before_anything_is_submitted() {
+    let (lab, _service) = Lab::with_service().await;
+    for (out, says) in
+        [("absent/out", "write the output absent/out: No such file"), ("keys", "Is a directory")]
+    {
+        lab.run_with(&["submit", THRESHOLD, "-", "--out", out], &good_witness()).exits(1).says(says);
+    }
+    assert_eq!((lab.answers_stored().await, tickets(&lab).len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_interrupted_keeps_the_ticket_and_says_so() {
+    let (lab, service) = Lab::with_service().await;
+    lab.run(&["circuits"]).exits(0);
+    service.crash();
+    lab.write("witness.json", &good_witness());
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let queued = lab.jobs_left().await;
+        let mut command = lab.command();
+        command.args(["submit", THRESHOLD, "witness.json", "--wait", "--ticket", "job.ticket"]);
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        support::eventually("the job is queued", async || (lab.jobs_left().await > queued).then_some(()))
+            .await;
+        // The wait begins a moment after the broker has the job.
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        self::signal(&child, signal);
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(6), "{signal:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("`sealprove answer job.ticket` collects the answer later"), "{said}");
+        assert!(said.starts_with("queued\n"), "{said}");
+        std::fs::remove_file(lab.path("job.ticket")).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_collects_without_the_witness_is_told_that_the_document_is_the_services_own() {
+    let lab = Setup::new().circuit("zcash-pczt-v1").start().await;
+    let _service = lab.service().await;
+    lab.write("witness.pczt", &support::sample("zcash-pczt-v1"));
+    let ticket = lab.run(&["submit", "zcash-pczt-v1", "witness.pczt"]).exits(0).line().to_owned();
+
+    let whole = lab.run(&["answer", &ticket, "--wait", "--out", "whole.pczt"]).exits(0);
+    whole.says("warning: without --witness FILE, this is the service's whole document");
+    let combined = ["answer", &ticket, "--witness", "witness.pczt", "--out", "combined.pczt"];
+    let combined = lab.run(&combined).exits(0).stderr;
+    assert!(!combined.contains("warning"), "{combined}");
+    assert!(lab.read("combined.pczt").starts_with(b"PCZT"));
+}
+
+/// `sealprove dev` of that circuit, in a home of its own.
+fn dev(circuit: &str, home: &Path) -> Child {
+    let mut command = std::process::Command::new(sealprove());
+    command.args(["dev", "--circuit", circuit, "--nats-server"]).arg(support::nats_server());
+    command.env_clear().env("HOME", home).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(process: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(process.id().cast_signed()).unwrap(), signal).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_environment_is_found_while_it_runs_and_ends_with_its_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = dev(THRESHOLD, home.path());
+    let greeting = BufReader::new(dev.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let greeting: Vec<String> = greeting.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    let folder = greeting.iter().find_map(|line| line.strip_prefix("folder    ")).unwrap();
+    let folder = Path::new(folder.split(' ').next().unwrap());
+    assert!(folder.join("service.log").exists());
+
+    let file = home.path().join(".local/state/sealprove/dev-client.toml");
+    let first = format!("# sealprove dev, process {}\n", dev.id());
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with(&first));
+    let mut circuits = std::process::Command::new(sealprove());
+    Ran::of(circuits.arg("circuits").env_clear().env("HOME", home.path()), b"").exits(0);
+
+    let children = support::children_of(dev.id().cast_signed());
+    signal(&dev, Signal::HUP);
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    assert_eq!((file.exists(), folder.exists()), (false, false));
+    assert_eq!((children.len(), children.iter().any(|pid| support::is_alive(*pid))), (2, false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_development_environment_that_is_interrupted_at_its_start_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let mut dev = dev("zcash-pczt-v1", home.path());
+    let children = support::eventually("broker, service and chamber run", async || {
+        let mut children = support::children_of(dev.id().cast_signed());
+        let chambers: Vec<i32> = children.iter().flat_map(|pid| support::children_of(*pid)).collect();
+        children.extend(chambers);
+        (children.len() == 3).then_some(children)
+    })
+    .await;
+    let interrupted = std::time::Instant::now();
+    signal(&dev, Signal::INT);
+    assert_eq!(dev.wait().unwrap().code(), Some(0));
+    assert!(interrupted.elapsed() < std::time::Duration::from_secs(5), "{:?}", interrupted.elapsed());
+    assert!(!children.iter().any(|pid| support::is_alive(*pid)));
+}
+
 /// Base64 with one bit of a byte in the middle changed.
 fn flipped(base64: &str) -> String {
     use base64::prelude::{BASE64_STANDARD, Engine};
@@ -152,7 +341,9 @@ fn flipped(base64: &str) -> String {
 async fn a_refused_witness_ends_with_3_here_and_there() {
     let (lab, _service) = Lab::with_service().await;
     let bad = br#"{"value": "1", "blinding": "0x00", "threshold": "2"}"#;
-    lab.run_with(&["submit", THRESHOLD, "-", "--wait"], bad).exits(3).says("check the witness: ");
+    let refused =
+        lab.run_with(&["submit", THRESHOLD, "-", "--wait"], bad).exits(3).says("check the witness: ");
+    assert_eq!(refused.stderr.matches("below the threshold").count(), 1, "{}", refused.stderr);
     assert_eq!(lab.answers_stored().await, 0, "it was sent all the same");
     lab.run_with(&["submit", "other-v1", "-"], bad).exits(3).says("`sealprove circuits` lists");
 }
@@ -182,12 +373,15 @@ async fn a_ticket_belongs_to_its_owner() {
     lab.write("garbage.ticket", b"{}");
     std::fs::set_permissions(lab.path("garbage.ticket"), PermissionsExt::from_mode(0o600)).unwrap();
     lab.run(&["answer", "garbage.ticket"]).exits(1).says("garbage.ticket is not a ticket of this version");
+    lab.run(&["answer", "keys"]).exits(1).says("keys is a folder, not the file of a ticket");
 
     service.crash();
     lab.run_with(&["submit", THRESHOLD, "-", "--ticket", "late.ticket"], &good_witness()).exits(0);
     lab.run(&["answer", "late.ticket", "--wait", "--timeout", "1s"]).exits(6).says("has no answer yet");
     let status = lab.run(&["status", "late.ticket", "--json"]).exits(6).json();
-    assert_eq!(status["state"], "queued or unknown");
+    assert_eq!(status["state"], "queued");
+    let id = status["job"].as_str().unwrap();
+    assert_eq!(lab.run(&["status", id, "--json"]).exits(6).json()["state"], "queued or unknown");
     lab.run(&["answer", "late.ticket", "--nats", "nats://127.0.0.1:1"]).exits(5);
 }
 
@@ -216,7 +410,7 @@ async fn a_bundle_is_signed_only_as_clients_would_take_it() {
 
     lab.sign(&["--valid-for", "10y"]).exits(1).says("a key's life ends before jobs sealed to it can");
     lab.sign(&["--valid-for", "0s"]).exits(1).says("the bundle expired at");
-    lab.sign(&["--circuit", "other-v1"]).exits(2).says("`sealprove circuits --local` lists those it has");
+    lab.sign(&["--circuit", "other-v1"]).exits(2).says("this build has no circuit other-v1");
     std::fs::create_dir(lab.path("empty")).unwrap();
     lab.run(&[
         "bundle",

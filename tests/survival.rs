@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Config;
@@ -186,6 +187,50 @@ async fn an_idle_service_stops_at_once() {
     assert_eq!(service.exit_code().await, 0);
     assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
     assert!(!is_alive(chamber));
+}
+
+/// A service that was started a moment ago and whose chamber builds keys for seconds; the chamber, and the
+/// folder of its socket.
+async fn building() -> (Lab, Service, i32, PathBuf) {
+    let lab = Setup::new().circuit("zcash-pczt-v1").start().await;
+    let service = lab.service_starting();
+    let (chamber, folder) = eventually("the service has a chamber", async || {
+        let [chamber] = support::children_of(service.pid())[..] else { return None };
+        let command = std::fs::read_to_string(format!("/proc/{chamber}/cmdline")).ok()?;
+        let socket = command.split('\0').skip_while(|argument| *argument != "--listen").nth(1)?;
+        Some((chamber, Path::new(socket).parent()?.to_owned()))
+    })
+    .await;
+    // It has begun to look out by now, and not finished building.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(folder.exists() && is_alive(chamber) && service.get("/readyz").0 == 503);
+    (lab, service, chamber, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chamber_whose_service_is_killed_while_it_builds_keys_leaves_nothing_behind() {
+    let (_lab, service, chamber, folder) = building().await;
+    let killed = Instant::now();
+
+    service.crash();
+    gone(chamber).await;
+
+    println!("the chamber was gone {:?} after its service", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(2), "it went on building: {:?}", killed.elapsed());
+    assert!(!folder.exists(), "{} is left", folder.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_told_to_stop_while_keys_are_built_stops_at_once() {
+    let (_lab, service, chamber, folder) = building().await;
+    let told = Instant::now();
+
+    service.terminate();
+    assert_eq!(service.exit_code().await, 0);
+
+    assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+    assert!(!is_alive(chamber) && !folder.exists());
+    assert!(!service.log().contains("does not end by itself"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

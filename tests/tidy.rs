@@ -110,6 +110,12 @@ fn the_network_side_has_no_debug_output() {
     }
 }
 
+/// `println!` panics where the reader has left or the disk is full.
+#[test]
+fn the_command_line_prints_what_can_fail() {
+    assert_absent("cli", &["println", "eprintln", "dbg"]);
+}
+
 #[test]
 fn a_submitters_build_has_no_prover_in_its_tree() {
     let tree = std::process::Command::new(env!("CARGO"))

@@ -61,10 +61,15 @@ pub(super) fn no_core_dumps() -> io::Result<()> {
     Ok(())
 }
 
-/// Leaves it to the service when to end: a terminal's interrupt and a supervisor's stop reach the whole
-/// group, and would end the jobs that the service means to wait for.
+/// What `ps` and `top` show, at most 15 bytes. Best effort: nothing hangs on it.
+pub(super) fn name_process(name: &std::ffi::CStr) {
+    let _ = rustix::thread::set_name(name);
+}
+
+/// Leaves it to the service when to end: a terminal's interrupt or end and a supervisor's stop reach the
+/// whole group, and would end the jobs that the service means to wait for.
 pub(super) fn ignore_stop_signals() {
-    for signal in [libc::SIGINT, libc::SIGTERM] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: installs no handler.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }

@@ -33,6 +33,7 @@ pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loa
         eprintln!("job process {}: panic at {}", std::process::id(), place.unwrap_or_default());
         exit(Exit::Panicked);
     }));
+    limits::name_process(c"sealprove-job");
     let connection = keep_only(connection);
     if limits::limit_job(order, chamber).is_err() {
         exit(Exit::NotStarted);

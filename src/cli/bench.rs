@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dev::{Environment, Options};
+use clap::builder::RangedU64ValueParser;
+
+use super::dev::{Options, within};
+use super::output::{OutputError, count, say};
 use super::progress::Progress;
-use super::{Exit, Failure, Outcome_};
+use super::{Exit, Failure, Outcome_, named};
 use crate::circuit::{Circuit, Circuits, ProvingKey};
 use crate::client::{Client, Collected, SubmitOptions, Verifier};
 use crate::job::CircuitId;
@@ -21,7 +24,7 @@ pub(super) struct Args {
     /// What is proved: the circuit's own sample witness
     circuit: CircuitId,
     /// How many jobs
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     jobs: usize,
     /// As JSON
     #[arg(long)]
@@ -38,31 +41,27 @@ struct Sample {
 }
 
 pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
-    let Some(circuit) = circuits.get(&args.circuit).cloned() else {
-        let message = format!(
-            "this build has no circuit {}; `sealprove circuits --local` lists those it has",
-            args.circuit
-        );
-        return Err(Failure::new(Exit::Usage, message));
-    };
+    let circuit = named(circuits, &args.circuit)?.clone();
     let only = circuits.clone().retain(|id| *id == args.circuit);
     let mut progress = Progress::new("building keys, starting broker and service");
     let threads = args.options.threads.unwrap_or(crate::config::Slots::default().threads);
     let bare = Bare::build(circuit.clone(), threads)?;
-    let environment = Environment::start(&args.options, &only).await?;
-    let client = Client::connect(environment.client_config.clone(), only.clone()).await?;
-    let mut samples = Vec::new();
-    for job in 0..args.jobs {
-        progress.step(format!("job {} of {}", job + 1, args.jobs));
-        samples.push(sample(&bare, &client, &args.circuit, circuit.as_ref()).await?);
-    }
+    let measured = within(&args.options, &only, async |environment| {
+        let client = Client::connect(environment.client_config.clone(), only.clone()).await?;
+        let mut samples = Vec::new();
+        for job in 0..args.jobs {
+            progress.step(format!("job {} of {}", job + 1, args.jobs));
+            samples.push(sample(&bare, &client, &args.circuit, circuit.as_ref()).await?);
+        }
+        Ok(samples)
+    });
+    let Some(samples) = measured.await? else { return Err(Failure::new(Exit::Failed, "interrupted")) };
     let mut verifier = Verifier::new(only);
     for sample in &samples {
         verifier.verify(&sample.answer)?;
     }
     progress.done();
-    environment.stop().await;
-    report(args, threads, &samples);
+    report(args, threads, &samples)?;
     Ok(Exit::Done)
 }
 
@@ -117,16 +116,29 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// Several measurements of the same thing, in milliseconds.
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
 }
 
-fn report(args: &Args, threads: u32, samples: &[Sample]) {
-    let bare = median(samples.iter().map(|sample| sample.bare).collect());
-    let path = median(samples.iter().map(|sample| sample.path).collect());
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Spread { least: at(0), median: at(values.len() / 2), most: at(values.len().saturating_sub(1)) }
+    }
+}
+
+fn report(args: &Args, threads: u32, samples: &[Sample]) -> Result<(), OutputError> {
+    let bare = Spread::of(samples.iter().map(|sample| sample.bare));
+    let path = Spread::of(samples.iter().map(|sample| sample.path));
+    let (added, ratio) = (path.median - bare.median, path.median / bare.median);
     let step = |get: fn(&Answer) -> Option<u64>| {
-        median(samples.iter().filter_map(|sample| get(&sample.answer)).map(|ms| ms as f64).collect())
+        let values = samples.iter().filter_map(|sample| get(&sample.answer));
+        Spread::of(values.map(|ms| ms as f64)).median
     };
     let steps = [
         ("opened", step(|answer| answer.timings_ms.opened)),
@@ -137,18 +149,26 @@ fn report(args: &Args, threads: u32, samples: &[Sample]) {
     if args.json {
         let mut figures = serde_json::json!({
             "circuit": args.circuit, "jobs": samples.len(), "threads": threads,
-            "bare_ms": bare, "path_ms": path, "added_ms": path - bare, "ratio": path / bare,
+            "bare_ms": bare.median, "bare_ms_range": [bare.least, bare.most],
+            "path_ms": path.median, "path_ms_range": [path.least, path.most],
+            "added_ms": added, "ratio": ratio,
         });
         for (name, value) in steps {
             figures[format!("{name}_ms")] = value.into();
         }
-        println!("{figures}");
-        return;
+        return say!("{figures}");
     }
-    println!("{}, {} jobs, {threads} threads, medians", args.circuit, samples.len());
-    println!("  bare proof in process    {bare:>10.1} ms");
-    println!("  whole path               {path:>10.1} ms");
-    println!("  the path adds            {:>10.1} ms   ratio {:.3}", path - bare, path / bare);
+    say!(
+        "{}, {}, {}: medians",
+        args.circuit,
+        count(samples.len(), "job"),
+        count(threads as usize, "thread")
+    )?;
+    for (what, spread) in [("bare proof in process", &bare), ("whole path", &path)] {
+        let Spread { least, median, most } = spread;
+        say!("  {what:<24} {median:>10.1} ms   {least:.1} to {most:.1}")?;
+    }
+    say!("  {:<24} {added:>10.1} ms   ratio {ratio:.3}", "the path adds")?;
     let inside: Vec<String> = steps.iter().map(|(name, value)| format!("{name} {value:.0}")).collect();
-    println!("  in the job process: {} ms", inside.join(", "));
+    say!("  in the job process: {} ms", inside.join(", "))
 }

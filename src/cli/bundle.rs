@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Connection, Exit, Failure, Outcome_, files, keys, user_client_file};
+use super::connection::user_client_file;
+use super::output::{self, count, note, say};
+use super::{Connection, Exit, Failure, Outcome_, files, keys, named};
 use crate::bundle::{Bundle, BundleCircuit, IdentityKey, SignedBundle};
 use crate::circuit::Circuits;
 use crate::clock::unix_now;
@@ -72,7 +74,7 @@ pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuit
         Command::Identity { out } => {
             let key = IdentityKey::generate();
             files::write_secret("write the identity key", out, key.expose())?;
-            println!("{}", key.identity());
+            say!("{}", key.identity())?;
         }
         Command::Sign(args) => sign(args, circuits)?,
         Command::Show { file: Some(file) } => {
@@ -89,23 +91,20 @@ fn sign(args: &SignArgs, circuits: &Circuits) -> Result<(), Failure> {
     let signed = make(&key, args, circuits)?;
     files::write("write the bundle", &args.out, &signed.to_json())?;
     let bundle = signed.read_unverified()?;
-    eprintln!(
-        "bundle {} of {}: {} keys, {} circuits, signed by {}",
+    note!(
+        "bundle {} of {}: {}, {}, signed by {}",
         bundle.serial,
         bundle.deployment,
-        bundle.keys.len(),
-        bundle.circuits.len(),
+        count(bundle.keys.len(), "key"),
+        count(bundle.circuits.len(), "circuit"),
         key.identity()
     );
     Ok(())
 }
 
 fn make(key: &IdentityKey, args: &SignArgs, circuits: &Circuits) -> Result<SignedBundle, Failure> {
-    let known = |id: &&CircuitId| circuits.get(id).is_none();
-    if let Some(unknown) = args.circuits.iter().find(known) {
-        let message =
-            format!("this build has no circuit {unknown}; `sealprove circuits --local` lists those it has");
-        return Err(Failure::new(Exit::Usage, message));
+    for id in &args.circuits {
+        named(circuits, id)?;
     }
     let listed = circuits.clone().retain(|id| args.circuits.is_empty() || args.circuits.contains(id));
     let now = unix_now();
@@ -144,8 +143,7 @@ fn read_identity_key(path: &Path) -> Result<IdentityKey, Failure> {
 }
 
 fn show(bundle: &Bundle) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(bundle).map_err(std::io::Error::from)?);
-    Ok(())
+    Ok(output::json(bundle)?)
 }
 
 /// The bundle says who signs it, and is signed so; that it is the right one, only a person can know.
@@ -169,8 +167,8 @@ async fn trust(out: Option<PathBuf>, connection: &Connection, circuits: &Circuit
     }
     let text = toml::to_string(&config).map_err(|error| Failure::new(Exit::Failed, error))?;
     files::write("write the client configuration", &path, text.as_bytes())?;
-    println!("{identity}");
-    eprintln!("pinned for {} in {}", bundle.deployment, path.display());
-    eprintln!("compare it with what the operator says, on another way than this one");
+    say!("{identity}")?;
+    note!("pinned for {} in {}", bundle.deployment, path.display());
+    note!("compare it with what the operator says, on another way than this one");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `sealprove cancel`.
 
 use super::look::job_of;
+use super::output::say;
 use super::{Connection, Exit, Outcome_};
 use crate::circuit::Circuits;
 use crate::client::Cancellation;
@@ -31,9 +32,9 @@ pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuit
         }
     };
     if args.json {
-        println!("{}", serde_json::json!({ "job": job, "result": result }));
+        say!("{}", serde_json::json!({ "job": job, "result": result }))?;
     } else {
-        println!("{job}  {text}");
+        say!("{job}  {text}")?;
     }
     Ok(exit)
 }

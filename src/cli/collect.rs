@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::files::{self, FileError};
+use super::output::{self, note};
 use super::progress::Progress;
-use super::{Connection, Exit, Failure, Outcome_, files};
+use super::signals::unless_stopped;
+use super::{Connection, Exit, Failure, Outcome_};
 use crate::circuit::Circuits;
 use crate::client::{AnswerError, Client, Collected, Ticket, Verifier};
 use crate::wire::{Answer, Code};
@@ -38,52 +41,128 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    pub(super) fn is_given(&self) -> bool {
+    /// Whether there is a file to write, which nobody can before the proof is there.
+    pub(super) fn is_file(&self) -> bool {
         self.out.is_some()
+    }
+
+    /// Whether anything is left of a proof that was handed over.
+    pub(super) fn keeps(&self) -> bool {
+        self.json || self.out.is_some()
+    }
+
+    pub(super) fn check(&self) -> Result<(), FileError> {
+        self.out.as_deref().map_or(Ok(()), |path| files::check_writable("write the output", path))
     }
 }
 
 pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+    args.destination.check()?;
     let ticket = Ticket::read(&args.ticket)?;
     let witness = args.witness.as_deref().map(files::read_witness).transpose()?;
     let client = connection.connect(circuits).await?;
-    let timeout = if args.wait { args.timeout } else { Duration::ZERO };
-    let witness = witness.as_ref().map(|witness| witness.as_slice());
-    let progress = Progress::new("collecting");
-    finish(&client, &ticket, witness, timeout, &args.destination, progress, circuits).await
+    let collecting = Collecting {
+        client: &client,
+        ticket: &ticket,
+        witness: witness.as_ref().map(|witness| witness.as_slice()),
+        timeout: if args.wait { args.timeout } else { Duration::ZERO },
+        destination: &args.destination,
+        circuits,
+    };
+    match unless_stopped(collecting.finish(Progress::new("collecting"))).await? {
+        Some(outcome) => outcome,
+        None => {
+            note!("stopped; the ticket {} still collects the answer", args.ticket.display());
+            Ok(Exit::NotYet)
+        }
+    }
 }
 
-/// Waits for the answer, opens and verifies it, and hands it over.
-pub(super) async fn finish(
-    client: &Client,
-    ticket: &Ticket,
-    witness: Option<&[u8]>,
-    timeout: Duration,
-    destination: &Destination,
-    mut progress: Progress,
-    circuits: &Circuits,
-) -> Outcome_ {
-    let waiting = client.wait(ticket, |status| progress.status(status.as_ref()));
-    let collected = match tokio::time::timeout(timeout, waiting).await {
-        Ok(collected) => collected?,
-        Err(_) => client.collect(ticket).await?,
-    };
-    let answer = match collected {
-        Collected::Answer(answer) => answer,
-        Collected::NotYet => {
-            progress.done();
-            eprintln!("job {} has no answer yet", ticket.job());
-            return Ok(Exit::NotYet);
+/// An answer to be collected, and what is to be done with it.
+pub(super) struct Collecting<'a> {
+    pub(super) client: &'a Client,
+    pub(super) ticket: &'a Ticket,
+    /// The witness document, where the client has it: the output is combined into it.
+    pub(super) witness: Option<&'a [u8]>,
+    pub(super) timeout: Duration,
+    pub(super) destination: &'a Destination,
+    pub(super) circuits: &'a Circuits,
+}
+
+impl Collecting<'_> {
+    /// Waits for the answer, opens and verifies it, and hands it over.
+    pub(super) async fn finish(&self, mut progress: Progress) -> Outcome_ {
+        let verifier = self.build_verifier();
+        let waiting = self.client.wait(self.ticket, |status| progress.status(status.as_ref()));
+        let collected = match tokio::time::timeout(self.timeout, waiting).await {
+            Ok(collected) => collected?,
+            Err(_) => self.client.collect(self.ticket).await?,
+        };
+        match collected {
+            Collected::Answer(answer) => {
+                progress.step("verifying");
+                let mut verifier = verifier.await.map_err(|error| Failure::new(Exit::Failed, error))?;
+                let handed_over = self.hand_over(&answer, &mut verifier);
+                progress.done();
+                handed_over
+            }
+            Collected::NotYet => {
+                progress.done();
+                note!("job {} has no answer yet", self.ticket.job());
+                Ok(Exit::NotYet)
+            }
+            other => {
+                progress.done();
+                Err(unanswered(&other, self.ticket))
+            }
         }
-        other => {
-            progress.done();
-            return Err(unanswered(&other, ticket));
+    }
+
+    /// Builds the verifying key while the proof is being made.
+    fn build_verifier(&self) -> tokio::task::JoinHandle<Verifier> {
+        let mut verifier = Verifier::new(self.circuits.clone());
+        let circuit = self.ticket.header().subject.circuit.clone();
+        tokio::task::spawn_blocking(move || {
+            // An error comes again, and is told, once there is a proof to verify.
+            let _ = verifier.build(&circuit);
+            verifier
+        })
+    }
+
+    fn hand_over(&self, answer: &Answer, verifier: &mut Verifier) -> Outcome_ {
+        let proof = verifier.verify_for(self.ticket, answer).or_else(|error| {
+            if matches!(error, AnswerError::NoProof { .. }) && self.destination.json {
+                output::json(answer)?;
+            }
+            Err(Failure::from(error))
+        })?;
+        if let Some(path) = &self.destination.out {
+            let output = match (&proof.output, self.witness) {
+                (Some(output), Some(witness)) => verifier.combine(&answer.circuit, witness, output)?,
+                (Some(output), None) => {
+                    self.warn_uncombined();
+                    output.clone()
+                }
+                (None, _) => answer.to_json(),
+            };
+            files::write("write the output", path, &output)?;
         }
-    };
-    progress.step("verifying");
-    let handed_over = hand_over(&answer, ticket, witness, destination, circuits);
-    progress.done();
-    handed_over
+        if self.destination.json {
+            output::json(answer)?;
+        }
+        note!("proved and verified: {} job {}, {}", answer.circuit, answer.job, timings(answer));
+        Ok(Exit::Done)
+    }
+
+    fn warn_uncombined(&self) {
+        let circuit = self.circuits.get(&self.ticket.header().subject.circuit);
+        if circuit.is_some_and(|circuit| circuit.descriptor().combines()) {
+            note!(
+                "warning: without --witness FILE, this is the service's whole document, of which only the proof \
+                 was verified; with the document that was submitted, only the proof is taken into it"
+            );
+        }
+    }
 }
 
 fn unanswered(collected: &Collected, ticket: &Ticket) -> Failure {
@@ -110,46 +189,6 @@ fn unanswered(collected: &Collected, ticket: &Ticket) -> Failure {
         ),
         _ => Failure::new(Exit::Retryable, format!("job {job} is GONE: answers are kept for 48 hours")),
     }
-}
-
-fn hand_over(
-    answer: &Answer,
-    ticket: &Ticket,
-    witness: Option<&[u8]>,
-    destination: &Destination,
-    circuits: &Circuits,
-) -> Outcome_ {
-    let mut verifier = Verifier::new(circuits.clone());
-    let proof = match verifier.verify_for(ticket, answer) {
-        Ok(proof) => proof,
-        Err(error @ AnswerError::NoProof { .. }) => {
-            if destination.json {
-                print_json(answer)?;
-            }
-            return Err(error.into());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if destination.json {
-        print_json(answer)?;
-    }
-    let output = match (&proof.output, witness) {
-        (Some(output), Some(witness)) => Some(verifier.combine(&answer.circuit, witness, output)?),
-        (output, _) => output.clone(),
-    };
-    if let Some(path) = &destination.out {
-        files::write("write the output", path, &output.unwrap_or_else(|| answer.to_json()))?;
-    }
-    eprintln!("proved and verified: {} job {}, {}", answer.circuit, answer.job, timings(answer));
-    if destination.out.is_none() && !destination.json {
-        eprintln!("the proof: --out FILE writes it, --json prints it");
-    }
-    Ok(Exit::Done)
-}
-
-fn print_json(answer: &Answer) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(answer).map_err(std::io::Error::from)?);
-    Ok(())
 }
 
 /// How long the steps took.

@@ -6,7 +6,8 @@ use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
 
 use super::collect::timings;
-use super::dev::{Environment, Options};
+use super::dev::{Environment, Options, within};
+use super::output::{OutputError, say};
 use super::{Exit, Failure, Outcome_};
 use crate::circuit::{Circuit, Circuits, VerifyError};
 use crate::client::{AnswerError, Client, Collected, SubmitOptions, Verifier};
@@ -27,31 +28,35 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     let shown = circuits.clone().retain(|id| SHOWN.contains(&id.as_str()));
     let shown = if shown.iter().next().is_none() { circuits.clone() } else { shown };
-    println!("sealprove: private proving over NATS\n");
-    println!("Starting a private nats-server with JetStream, an identity, a key, a signed bundle, the");
-    println!("streams, the service and its chamber, which builds every proving key now …");
+    say!("sealprove: private proving over NATS\n")?;
+    say!("Starting a private nats-server with JetStream, an identity, a key, a signed bundle, the")?;
+    say!("streams, the service and its chamber, which builds every proving key now …")?;
     let started = Instant::now();
-    let environment = Environment::start(&args.options, &shown).await?;
-    println!(
-        "ready after {:.1} s: {}\n",
-        started.elapsed().as_secs_f32(),
-        environment.client_config.nats.url
-    );
-    let outcome = show_all(&environment, &shown).await;
-    environment.stop().await;
-    outcome?;
-    println!("Everything that was started has been stopped, and its folder removed. To go on:\n");
+    let ran = within(&args.options, &shown, async |environment| {
+        let url = &environment.client_config.nats.url;
+        say!("ready after {:.1} s: {url}\n", started.elapsed().as_secs_f32())?;
+        show_all(environment, &shown).await
+    });
+    if ran.await?.is_none() {
+        return Err(failed("interrupted; everything that was started has been stopped"));
+    }
+    say!("\nEverything that was started has been stopped, and its folder removed. To go on:\n")?;
     let program = std::env::args().next().unwrap_or_else(|| "sealprove".to_owned());
-    println!("  {program} dev        (keeps such an environment running; then, in another shell:)");
-    println!("  {program} submit zcash-pczt-v1 examples/pczt/nu6.2-orchard-2.pczt --out proved.pczt");
-    println!("  {program} bench threshold-v1        (what the path adds to a bare proof)");
+    say!("  {program} dev        (keeps such an environment running; then, in another shell:)")?;
+    say!("  {program} submit zcash-pczt-v1 examples/pczt/nu6.2-orchard-2.pczt --out proved.pczt")?;
+    say!("  {program} bench threshold-v1        (what the path adds to a bare proof)")?;
     Ok(Exit::Done)
 }
 
 async fn show_all(environment: &Environment, circuits: &Circuits) -> Result<(), Failure> {
     let client = Client::connect(environment.client_config.clone(), circuits.clone()).await?;
-    println!("[client] building verifying keys of its own, to believe nobody …");
+    say!("[client] building verifying keys of its own, to believe nobody …")?;
     let mut verifier = Verifier::new(circuits.clone());
+    for (id, _) in circuits.iter() {
+        let started = Instant::now();
+        verifier.build(id)?;
+        say!("[client] that of {id} built in {} ms", elapsed(started))?;
+    }
     for (id, circuit) in circuits.iter() {
         show(environment, &client, &mut verifier, id, circuit.as_ref()).await?;
     }
@@ -66,37 +71,37 @@ async fn show(
     circuit: &dyn Circuit,
 ) -> Result<(), Failure> {
     let descriptor = circuit.descriptor();
-    println!("\n=== {id}: {} ===\n", descriptor.summary);
+    say!("\n=== {id}: {} ===\n", descriptor.summary)?;
     let witness = circuit.sample_witness();
-    println!("[client] a witness of {} bytes, {}", witness.len(), descriptor.media_type);
+    say!("[client] a witness of {} bytes, {}", witness.len(), descriptor.media_type)?;
 
     let started = Instant::now();
     let bundle = client.bundle().await?;
     let sealed = client.seal(&bundle, id, &witness, &SubmitOptions::default())?;
     let header = sealed.ticket.header();
-    println!(
+    say!(
         "[client] sealed to key {} in {} ms: {} bytes",
         header.key,
         elapsed(started),
         sealed.payload().len()
-    );
+    )?;
 
     let overhearing = overhear(environment).await?;
     let started = Instant::now();
     client.publish(&sealed, OVERHEAR_TIMEOUT, |_, _| {}).await?;
-    println!("[client] published; the broker has it on disk after {} ms", elapsed(started));
+    say!("[client] published; the broker has it on disk after {} ms", elapsed(started))?;
     let overheard = tokio::time::timeout(OVERHEAR_TIMEOUT, overhearing).await;
-    println!("[broker] all that it sees:");
-    print_message(&overheard.map_err(|_| failed("nothing was overheard on the broker"))??);
+    say!("[broker] all that it sees:")?;
+    print_message(&overheard.map_err(|_| failed("nothing was overheard on the broker"))??)?;
 
     let started = Instant::now();
     let collected = client.wait(&sealed.ticket, |_| {}).await?;
     let Collected::Answer(answer) = collected else {
         return Err(failed(&format!("no answer: {collected:?}")));
     };
-    println!("[service] forked process {} for this job alone; it is gone now", pid(environment, &answer));
-    println!("[chamber] {}", timings(&answer));
-    println!("[client] the one answer, sealed to this client, opened after {} ms", elapsed(started));
+    say!("[chamber] forked process {} for this job alone; it is gone now", pid(environment, &answer))?;
+    say!("[process] {}", timings(&answer))?;
+    say!("[client] the one answer, sealed to this client, opened after {} ms", elapsed(started))?;
     verify(verifier, &sealed.ticket, &answer)?;
     combine(verifier, id, &witness, &answer)
 }
@@ -105,11 +110,11 @@ async fn show(
 fn verify(verifier: &mut Verifier, ticket: &crate::client::Ticket, answer: &Answer) -> Result<(), Failure> {
     let started = Instant::now();
     let proof = verifier.verify_for(ticket, answer)?;
-    println!(
-        "[client] proof of {} bytes VERIFIED in {} ms (its keys built here)",
+    say!(
+        "[client] proof of {} bytes VERIFIED in {} ms, under the key that was built here",
         proof.proof.len(),
         elapsed(started)
-    );
+    )?;
     let mut flipped = answer.clone();
     // The proof alone: the output document holds the good one.
     flipped.output = None;
@@ -119,7 +124,7 @@ fn verify(verifier: &mut Verifier, ticket: &crate::client::Ticket, answer: &Answ
     }
     match verifier.verify(&flipped) {
         Err(AnswerError::Invalid(VerifyError(reason))) => {
-            println!("[client] the same proof with one bit flipped: REFUSED ({reason})");
+            say!("[client] the same proof with one bit flipped: REFUSED ({reason})")?;
             Ok(())
         }
         _ => Err(failed("a proof with a flipped bit was not refused")),
@@ -130,10 +135,7 @@ fn verify(verifier: &mut Verifier, ticket: &crate::client::Ticket, answer: &Answ
 fn combine(verifier: &Verifier, id: &CircuitId, witness: &[u8], answer: &Answer) -> Result<(), Failure> {
     if let Some(output) = &answer.output {
         let combined = verifier.combine(id, witness, &output.0)?;
-        println!(
-            "[client] took the proof, and nothing else, into its own document: {} bytes",
-            combined.len()
-        );
+        say!("[client] took the proof, and nothing else, into its own document: {} bytes", combined.len())?;
     }
     Ok(())
 }
@@ -155,22 +157,18 @@ async fn overhear(
     })
 }
 
-fn print_message(message: &Message) {
-    println!("           {}", message.subject);
+fn print_message(message: &Message) -> Result<(), OutputError> {
+    say!("           {}", message.subject)?;
     for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
         for value in values {
-            println!("           {name}: {value}");
+            say!("           {name}: {value}")?;
         }
     }
     let line = &message.payload[..message.payload.len().min(16)];
     let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
     let text: String =
         line.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' }).collect();
-    println!(
-        "           00000000  {}  |{text}|  … {} bytes of ciphertext",
-        hex.join(" "),
-        message.payload.len()
-    );
+    say!("           00000000  {}  |{text}|  … {} bytes of ciphertext", hex.join(" "), message.payload.len())
 }
 
 /// The process that a job had, as the service's log says.

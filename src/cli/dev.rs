@@ -7,10 +7,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_nats::jetstream;
+use clap::builder::RangedU64ValueParser;
 use tokio::process::{Child, Command};
 
-use super::serve::stop_signal;
-use super::{Exit, Failure, Outcome_, bundle, dev_client_file, files, keys};
+use super::connection::DevFile;
+use super::output::{note, say};
+use super::signals::stop_signal;
+use super::{Exit, Failure, Outcome_, bundle, keys, named};
 use crate::broker::NatsConfig;
 use crate::bundle::{Bundle, IdentityKey};
 use crate::circuit::Circuits;
@@ -47,20 +50,20 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// How many jobs are proved at once
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     slots: usize,
     /// How many threads each proof gets [default: as many as there are processors]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) threads: Option<u32>,
     /// The nats-server to run [default: found on the path, or in .tools/bin]
     #[arg(long, value_name = "FILE", env = "SEALPROVE_NATS_SERVER")]
     nats_server: Option<PathBuf>,
 }
 
-/// A running environment.
+/// An environment that is being started, or runs. [`within`] has one, and stops it.
 pub(super) struct Environment {
     broker: Child,
-    service: Child,
+    service: Option<Child>,
     folder: Folder,
     pub(super) service_config: ServiceConfig,
     pub(super) client_config: ClientConfig,
@@ -81,24 +84,41 @@ impl Folder {
 }
 
 pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
+    for id in &args.circuits {
+        named(circuits, id)?;
+    }
     let wanted = circuits.clone().retain(|id| args.circuits.is_empty() || args.circuits.contains(id));
-    eprintln!("starting a broker and a service; every proving key is built now");
+    note!("starting a broker and a service; every proving key is built now");
+    let ran = within(&args.options, &wanted, async |environment| environment.serve(&wanted).await).await?;
+    // Being told to stop is how it ends well.
+    ran.map_or(Ok(Exit::Done), Err)
+}
+
+/// Starts an environment, does `work` in it, and stops it in good order whatever came of that. `None` where a
+/// signal ended the start or the work.
+pub(super) async fn within<T>(
+    options: &Options,
+    circuits: &Circuits,
+    work: impl AsyncFnOnce(&mut Environment) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    // Heard from before the first process is started, so that none is ever left behind.
     let stop = stop_signal()?;
-    let mut stop = std::pin::pin!(stop);
-    let environment = tokio::select! {
-        environment = Environment::start(&args.options, &wanted) => environment?,
-        () = &mut stop => return Ok(Exit::Done),
+    let mut environment = Environment::of_broker(options, circuits)?;
+    let worked = async {
+        environment.start_service(circuits).await?;
+        work(&mut environment).await
     };
-    let client_file = environment.announce()?;
-    println!("{}", environment.greeting(&client_file, &wanted));
-    let ended = environment.watch(stop).await;
-    let _ = std::fs::remove_file(&client_file);
-    ended
+    let outcome = tokio::select! {
+        outcome = worked => Some(outcome),
+        () = stop => None,
+    };
+    environment.stop().await;
+    outcome.transpose()
 }
 
 impl Environment {
-    /// Starts everything, and returns when the service takes jobs.
-    pub(super) async fn start(options: &Options, circuits: &Circuits) -> Result<Self, Failure> {
+    /// With a broker that has just been started, and everything that the service needs.
+    fn of_broker(options: &Options, circuits: &Circuits) -> Result<Self, Failure> {
         let folder = match &options.dir {
             Some(path) => {
                 std::fs::create_dir_all(path)?;
@@ -107,21 +127,15 @@ impl Environment {
             None => Folder::Temporary(tempfile::Builder::new().prefix("sealprove-dev-").tempdir()?),
         };
         let port = free_port(options.port)?;
-        let broker = start_broker(options, folder.path(), port)?;
         let (service_config, client_config) = configure(options, folder.path(), port, circuits)?;
-        make_streams(&service_config).await?;
-        let service = start_service(folder.path())?;
-        let mut environment = Environment { broker, service, folder, service_config, client_config };
-        environment.wait_for_service(circuits).await?;
-        Ok(environment)
+        let broker = start_broker(options, folder.path(), port)?;
+        Ok(Environment { broker, service: None, folder, service_config, client_config })
     }
 
-    /// The log of the service.
-    pub(super) fn log(&self) -> PathBuf {
-        self.folder.path().join("service.log")
-    }
-
-    async fn wait_for_service(&mut self, circuits: &Circuits) -> Result<(), Failure> {
+    /// Starts the service, and returns when it takes jobs.
+    async fn start_service(&mut self, circuits: &Circuits) -> Result<(), Failure> {
+        make_streams(&self.service_config).await?;
+        let service = self.service.insert(start_service(self.folder.path())?);
         let client = Client::connect(self.client_config.clone(), circuits.clone()).await?;
         let ready = async {
             // Only a service that is ready serves the bundle.
@@ -129,12 +143,18 @@ impl Environment {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::select! {
+        let late = tokio::select! {
             ready = tokio::time::timeout(START_TIMEOUT, ready) => {
-                ready.map_err(|_| self.gave_up("the service does not become ready"))
+                ready.err().map(|_| "the service does not become ready")
             }
-            _ = self.service.wait() => Err(self.gave_up("the service ended")),
-        }
+            _ = service.wait() => Some("the service ended"),
+        };
+        late.map_or(Ok(()), |what| Err(self.gave_up(what)))
+    }
+
+    /// The log of the service.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.path().join("service.log")
     }
 
     fn gave_up(&self, what: &str) -> Failure {
@@ -144,18 +164,22 @@ impl Environment {
         Failure::new(Exit::Failed, format!("{what}; the end of its log:\n{}", last.join("\n")))
     }
 
-    /// Leaves the client configuration where other shells of this user look for it.
-    fn announce(&self) -> Result<PathBuf, Failure> {
-        let path = dev_client_file().unwrap_or_else(|| self.folder.path().join("client.toml"));
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        files::write("write the client configuration", &path, &client_toml(&self.client_config)?)?;
-        Ok(path)
+    /// Says how it is used, and watches until broker or service end by themselves: what it returns is why.
+    async fn serve(&mut self, circuits: &Circuits) -> Result<Failure, Failure> {
+        let file = DevFile::of_user().unwrap_or_else(|| DevFile::in_folder(self.folder.path()));
+        let announced = Announced::write(file, &client_toml(&self.client_config)?)?;
+        say!("{}", self.greeting(announced.0.path(), circuits))?;
+        let Some(service) = &mut self.service else { return Err(self.gave_up("there is no service")) };
+        let what = tokio::select! {
+            _ = self.broker.wait() => "the broker ended",
+            _ = service.wait() => "the service ended",
+        };
+        Ok(self.gave_up(what))
     }
 
     fn greeting(&self, client_file: &Path, circuits: &Circuits) -> String {
-        let names: Vec<String> = circuits.iter().map(|(id, _)| id.to_string()).collect();
+        let names: Vec<&str> = circuits.iter().map(|(id, _)| id.as_str()).collect();
+        let first = names.first().copied().unwrap_or("CIRCUIT");
         format!(
             "ready: {}\n\
              broker    {}\n\
@@ -165,7 +189,8 @@ impl Environment {
              folder    {} (log: service.log)\n\
              try, in another shell:\n  \
              sealprove circuits\n  \
-             sealprove submit CIRCUIT WITNESS --wait\n\
+             sealprove sample {first} > witness\n  \
+             sealprove submit {first} witness --wait --json > answer.json\n\
              Ctrl-C ends it.",
             names.join(", "),
             self.client_config.nats.url,
@@ -176,28 +201,28 @@ impl Environment {
         )
     }
 
-    /// Until it is told to stop, or until broker or service end by themselves.
-    async fn watch(mut self, stop: impl Future<Output = ()>) -> Outcome_ {
-        let ended = tokio::select! {
-            () = stop => None,
-            _ = self.broker.wait() => Some("the broker ended"),
-            _ = self.service.wait() => Some("the service ended"),
-        };
-        match ended {
-            None => {
-                self.stop().await;
-                Ok(Exit::Done)
-            }
-            Some(what) => Err(self.gave_up(what)),
+    /// Stops everything, the service first.
+    async fn stop(mut self) {
+        for child in self.service.iter_mut().chain([&mut self.broker]) {
+            terminate(child);
+            let _ = tokio::time::timeout(STOP_TIMEOUT, child.wait()).await;
         }
     }
+}
 
-    /// Stops everything, the service first.
-    pub(super) async fn stop(mut self) {
-        terminate(&self.service);
-        let _ = tokio::time::timeout(STOP_TIMEOUT, self.service.wait()).await;
-        terminate(&self.broker);
-        let _ = tokio::time::timeout(STOP_TIMEOUT, self.broker.wait()).await;
+/// A client configuration that other shells find, until this is dropped.
+struct Announced(DevFile);
+
+impl Announced {
+    fn write(file: DevFile, config: &[u8]) -> Result<Self, Failure> {
+        file.write(config)?;
+        Ok(Announced(file))
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.0.remove();
     }
 }
 
@@ -210,8 +235,11 @@ fn terminate(child: &Child) {
 }
 
 /// A port that is free now; nobody else on this machine is asking for it in the same moment.
-fn free_port(wanted: u16) -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, wanted))?.local_addr()?.port())
+fn free_port(wanted: u16) -> Result<u16, Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, wanted));
+    let bound = TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    let bound = bound.map_err(|error| Failure::new(Exit::Failed, format!("listen on {address}: {error}")))?;
+    Ok(bound.port())
 }
 
 fn start_broker(options: &Options, folder: &Path, port: u16) -> Result<Child, Failure> {

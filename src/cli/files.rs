@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::{Failure, output};
+
 /// The largest file that is read as a witness, in bytes.
 const WITNESS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
@@ -55,10 +57,26 @@ pub(super) fn read(step: &'static str, path: &Path) -> Result<Vec<u8>, FileError
 }
 
 /// Writes a file, or standard output where the path is `-`.
-pub(super) fn write(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let written =
-        if is_standard(path) { std::io::stdout().write_all(bytes) } else { std::fs::write(path, bytes) };
-    written.map_err(|source| FileError { step, path: path.to_owned(), source })
+pub(super) fn write(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if is_standard(path) {
+        return Ok(output::bytes(bytes)?);
+    }
+    let written = std::fs::write(path, bytes);
+    Ok(written.map_err(|source| FileError { step, path: path.to_owned(), source })?)
+}
+
+/// Whether [`write`] could write that file now, without changing it: a proof whose file cannot be written
+/// would be made in vain.
+pub(super) fn check_writable(step: &'static str, path: &Path) -> Result<(), FileError> {
+    let checked = if is_standard(path) {
+        Ok(())
+    } else if path.exists() {
+        File::options().write(true).open(path).map(drop)
+    } else {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop)
+    };
+    checked.map_err(|source| FileError { step, path: path.to_owned(), source })
 }
 
 /// Writes a new file that only its owner can read.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{self, FileError};
+use super::output::{self, OutputError, note, say};
 use super::{Exit, Failure, Outcome_};
 use crate::bundle::BundleKey;
 use crate::clock::unix_now;
@@ -45,33 +46,33 @@ pub(super) fn run(args: &Args) -> Outcome_ {
     match &args.command {
         Command::New { out, seal_for, bundles_for } => {
             let key = make(out, *seal_for, *bundles_for)?;
-            println!("{}", key.id);
-            eprintln!("private key: {}", out.join(format!("{}.x25519", key.id)).display());
-            eprintln!("next: `sealprove bundle sign --keys {} …`", out.display());
+            say!("{}", key.id)?;
+            note!("private key: {}", out.join(format!("{}.x25519", key.id)).display());
+            note!("next: `sealprove bundle sign --keys {} …`", out.display());
         }
         Command::List { folder, json } => {
             let keys = read_public(folder)?;
             if *json {
-                println!("{}", serde_json::to_string_pretty(&keys).map_err(std::io::Error::from)?);
+                output::json(&keys)?;
             } else {
-                keys.iter().for_each(print);
+                keys.iter().try_for_each(print)?;
             }
         }
     }
     Ok(Exit::Done)
 }
 
-fn print(key: &BundleKey) {
+fn print(key: &BundleKey) -> Result<(), OutputError> {
     let day =
         |seconds| humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
-    println!(
+    say!(
         "{}  {}  seal {} .. {}  open until {}",
         key.id,
         key.scheme.as_str(),
         day(key.seal_from),
         day(key.seal_until),
         day(key.open_until)
-    );
+    )
 }
 
 /// Makes a key pair in a folder.

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{Connection, Exit, Failure, Outcome_, bundle, files};
+use super::output::{self, OutputError, note, say};
+use super::{Connection, Exit, Failure, Outcome_, bundle, files, named};
 use crate::bundle::BundleCircuit;
 use crate::circuit::Circuits;
-use crate::client::{AnswerError, Ticket, Verifier};
+use crate::client::{Ticket, Verifier};
 use crate::job::{CircuitId, JobId};
-use crate::wire::{Answer, State};
+use crate::wire::Answer;
 
 #[derive(clap::Args)]
 pub(super) struct CheckArgs {
@@ -18,16 +19,14 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn check(args: &CheckArgs, circuits: &Circuits) -> Outcome_ {
-    let Some(circuit) = circuits.get(&args.circuit) else {
-        return Err(AnswerError::NotInThisBuild(args.circuit.clone()).into());
-    };
+    let circuit = named(circuits, &args.circuit)?;
     let witness = files::read_witness(&args.witness)?;
     let refused =
         |error| Failure::new(Exit::Refused, format!("{} refuses the witness: {error}", args.circuit));
     let prepared = zeroize::Zeroizing::new(circuit.prepare(&witness).map_err(refused)?);
     let public_inputs = circuit.check(&prepared).map_err(refused)?;
-    eprintln!("valid for {}", args.circuit);
-    println!("{}", hex::encode(public_inputs.0));
+    note!("valid for {}", args.circuit);
+    say!("{}", hex::encode(public_inputs.0))?;
     Ok(Exit::Done)
 }
 
@@ -38,10 +37,7 @@ pub(super) struct SampleArgs {
 }
 
 pub(super) fn sample(args: &SampleArgs, circuits: &Circuits) -> Outcome_ {
-    let Some(circuit) = circuits.get(&args.circuit) else {
-        return Err(AnswerError::NotInThisBuild(args.circuit.clone()).into());
-    };
-    files::write("write the sample", &PathBuf::from("-"), &circuit.sample_witness())?;
+    output::bytes(&named(circuits, &args.circuit)?.sample_witness())?;
     Ok(Exit::Done)
 }
 
@@ -66,36 +62,34 @@ pub(super) async fn status(args: &StatusArgs, connection: &Connection, circuits:
     let job = job_of(&args.job)?;
     let client = connection.connect(circuits).await?;
     if let Some(code) = client.code(&job).await? {
-        say(args.json, &job, "answered", &[("code", code.as_str().to_owned())]);
+        print_state(args.json, &job, "answered", &[("code", code.as_str().to_owned())])?;
         return Ok(Exit::Done);
     }
     match client.status(&job).await? {
-        None => say(args.json, &job, "queued or unknown", &[]),
+        // Who has a ticket has submitted the job; of an id, nobody knows whether there is such a job.
+        None if args.job.parse::<JobId>().is_err() => print_state(args.json, &job, "queued", &[])?,
+        None => print_state(args.json, &job, "queued or unknown", &[])?,
         Some(status) => {
-            let state = match status.state {
-                State::Proving => "proving",
-                State::Retrying => "retrying",
-            };
             let expected = status.expected_ms.map(|expected| ("expected_ms", expected.to_string()));
             let mut facts =
                 vec![("attempt", status.attempt.to_string()), ("since", status.since.to_string())];
             facts.extend(expected);
-            say(args.json, &job, state, &facts);
+            print_state(args.json, &job, status.state.as_str(), &facts)?;
         }
     }
     Ok(Exit::NotYet)
 }
 
-fn say(json: bool, job: &JobId, state: &str, facts: &[(&str, String)]) {
+fn print_state(json: bool, job: &JobId, state: &str, facts: &[(&str, String)]) -> Result<(), OutputError> {
     if json {
         let mut object = serde_json::json!({ "job": job, "state": state });
         for (name, value) in facts {
             object[*name] = value.parse::<u64>().map_or_else(|_| value.clone().into(), Into::into);
         }
-        println!("{object}");
+        say!("{object}")
     } else {
         let facts: String = facts.iter().map(|(name, value)| format!("  {name} {value}")).collect();
-        println!("{job}  {state}{facts}");
+        say!("{job}  {state}{facts}")
     }
 }
 
@@ -111,8 +105,8 @@ pub(super) fn verify(args: &VerifyArgs, circuits: &Circuits) -> Outcome_ {
         Failure::new(Exit::Usage, format!("{} is not an answer: {error}", args.answer.display()))
     })?;
     let proof = Verifier::new(circuits.clone()).verify(&answer)?;
-    println!("{} verifies under {}", answer.circuit, proof.verifying_key);
-    println!("public inputs: {}", hex::encode(proof.public_inputs.0));
+    say!("{} verifies under {}", answer.circuit, proof.verifying_key)?;
+    say!("public inputs: {}", hex::encode(proof.public_inputs.0))?;
     Ok(Exit::Done)
 }
 
@@ -133,19 +127,19 @@ pub(super) async fn circuits(args: &CircuitsArgs, connection: &Connection, circu
         connection.connect(circuits).await?.bundle().await?.circuits
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&listed).map_err(std::io::Error::from)?);
+        output::json(&listed)?;
     } else {
-        listed.iter().for_each(|listed| print(listed, circuits));
+        listed.iter().try_for_each(|listed| print(listed, circuits))?;
     }
     Ok(Exit::Done)
 }
 
-fn print(listed: &BundleCircuit, circuits: &Circuits) {
+fn print(listed: &BundleCircuit, circuits: &Circuits) -> Result<(), OutputError> {
     let summary =
         circuits.get(&listed.id).map_or("not in this build: it can be submitted, not verified", |circuit| {
             circuit.descriptor().summary
         });
-    println!("{}  {}", listed.id, summary);
-    println!("  witness {}, at most {} bytes", listed.media_type, listed.witness_bytes_max);
-    println!("  verifying key {}", listed.verifying_key);
+    say!("{}  {}", listed.id, summary)?;
+    say!("  witness {}, at most {} bytes", listed.media_type, listed.witness_bytes_max)?;
+    say!("  verifying key {}", listed.verifying_key)
 }

@@ -4,22 +4,25 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::note;
 use crate::wire::{State, Status};
 
 /// A line that says what is being done, and, once a proof is being made, how far it should be.
 pub(super) struct Progress {
     bar: ProgressBar,
     proving: Option<(Instant, Duration)>,
+    /// The states that were said in a line, where there is no terminal.
+    said: Vec<&'static str>,
 }
 
 impl Progress {
-    /// On a terminal's standard error; silent elsewhere.
+    /// On a terminal's standard error; elsewhere only a job's states are said, each once.
     pub(super) fn new(first: &'static str) -> Self {
         let bar = ProgressBar::new_spinner();
         bar.set_style(spinner());
         bar.set_message(first);
         bar.enable_steady_tick(Duration::from_millis(120));
-        Progress { bar, proving: None }
+        Progress { bar, proving: None, said: Vec::new() }
     }
 
     /// The next step.
@@ -31,6 +34,7 @@ impl Progress {
 
     /// What the service says of the job.
     pub(super) fn status(&mut self, status: Option<&Status>) {
+        self.say_once(status.map_or("queued", |status| status.state.as_str()));
         match status {
             None => self.step("queued"),
             Some(Status { state: State::Retrying, attempt, .. }) => {
@@ -50,9 +54,16 @@ impl Progress {
         self.bar.set_message(format!("proving, about {} s", expected.as_secs_f32().ceil()));
     }
 
+    fn say_once(&mut self, state: &'static str) {
+        if self.bar.is_hidden() && !self.said.contains(&state) {
+            self.said.push(state);
+            note!("{state}");
+        }
+    }
+
     /// A line that stays, also where there is no terminal.
     pub(super) fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| note!("{line}"));
     }
 
     /// Clears the line.

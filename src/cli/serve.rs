@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use tokio::signal::unix::{SignalKind, signal};
 
+use super::output::{OutputError, say};
+use super::signals::stop_signal;
 use super::{Exit, Failure, Outcome_};
 use crate::bundle::Bundle;
 use crate::chamber;
@@ -98,26 +99,6 @@ fn time_limits(config: &ServiceConfig, circuits: &Circuits) -> Result<HashMap<Ci
     Ok(limits.collect())
 }
 
-/// The first SIGTERM or SIGINT.
-pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// Ends work at the first signal, so that what it started is stopped with it.
-pub(super) async fn interruptible(work: impl Future<Output = Outcome_>) -> Outcome_ {
-    tokio::select! {
-        outcome = work => outcome,
-        () = stop_signal()? => Err(Failure::new(Exit::Failed, "interrupted")),
-    }
-}
-
 /// The key side. The service is at the other end of standard input.
 pub(super) fn chamber(args: &ChamberArgs, circuits: &Circuits) -> Outcome_ {
     let control: OwnedFd = std::io::stdin().as_fd().try_clone_to_owned()?;
@@ -139,24 +120,26 @@ pub(super) async fn streams(args: &StreamsArgs) -> Outcome_ {
     match args.action {
         StreamsAction::Apply => {
             let mended = streams::apply(&context, &config).await.map_err(unreachable)?;
-            mended.iter().for_each(|difference| println!("mended: {difference}"));
-            let left = streams::check(&context, &config).await.map_err(unreachable)?;
-            Ok(say(&left))
+            for difference in mended {
+                say!("mended: {difference}")?;
+            }
         }
-        StreamsAction::Check => Ok(say(&streams::check(&context, &config).await.map_err(unreachable)?)),
+        StreamsAction::Check => {}
     }
+    Ok(report(&streams::check(&context, &config).await.map_err(unreachable)?)?)
 }
 
 fn unreachable(error: streams::StreamsError) -> Failure {
     Failure::new(Exit::Unreachable, error)
 }
 
-fn say(differences: &[streams::Difference]) -> Exit {
-    differences.iter().for_each(|difference| println!("{difference}"));
-    if differences.is_empty() {
-        println!("streams and consumers are as they must be");
-        Exit::Done
-    } else {
-        Exit::Failed
+fn report(differences: &[streams::Difference]) -> Result<Exit, OutputError> {
+    for difference in differences {
+        say!("{difference}")?;
     }
+    if !differences.is_empty() {
+        return Ok(Exit::Failed);
+    }
+    say!("streams and consumers are as they must be")?;
+    Ok(Exit::Done)
 }

@@ -1,23 +1,26 @@
 //! `sealprove submit`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::collect::{Destination, finish};
+use super::collect::{Collecting, Destination};
+use super::output::{note, say};
 use super::progress::Progress;
+use super::signals::unless_stopped;
 use super::{Connection, Exit, Outcome_, files};
 use crate::circuit::Circuits;
-use crate::client::{ClientError, SubmitOptions};
+use crate::client::{Client, ClientError, SealedJob, SubmitOptions};
 use crate::job::{AnswerMode, CircuitId, Lane};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Without --wait or --out, a ticket is written and its path printed; `sealprove answer TICKET` collects the
-answer, also tomorrow and from another shell. With them, the ticket is kept only if the wait ends early.
+answer, also tomorrow and from another shell. With --out or --wait --json, the ticket is kept only if the
+wait ends early. With --wait alone the proof is verified and stays at the broker, and the ticket is kept.
 
 Examples:
   sealprove submit zcash-pczt-v1 unproved.pczt --out proved.pczt
-  make-witness | sealprove submit threshold-v1 - --wait --json")]
+  sealprove sample threshold-v1 | sealprove submit threshold-v1 - --wait --json > answer.json")]
 pub(super) struct Args {
     /// What is to be proved
     circuit: CircuitId,
@@ -45,22 +48,58 @@ pub(super) struct Args {
     timeout: Duration,
 }
 
+impl Args {
+    fn waits(&self) -> bool {
+        self.wait || self.destination.is_file()
+    }
+
+    fn options(&self) -> SubmitOptions {
+        SubmitOptions {
+            lane: if self.express { Lane::Express } else { Lane::Standard },
+            answer: if self.open { AnswerMode::Open } else { AnswerMode::Sealed },
+            lifetime: self.deadline,
+            patience: self.timeout,
+        }
+    }
+}
+
 pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+    args.destination.check()?;
     let witness = files::read_witness(&args.witness)?;
     let client = connection.connect(circuits).await?;
-    let options = SubmitOptions {
-        lane: if args.express { Lane::Express } else { Lane::Standard },
-        answer: if args.open { AnswerMode::Open } else { AnswerMode::Sealed },
-        lifetime: args.deadline,
-        patience: args.timeout,
-    };
-    let mut progress = Progress::new("sealing");
+    let progress = Progress::new("sealing");
     let bundle = client.bundle().await?;
-    let sealed = client.seal(&bundle, &args.circuit, &witness, &options)?;
+    let sealed = client.seal(&bundle, &args.circuit, &witness, &args.options())?;
     // Written before the job is published: whatever dies from here on, the answer can be collected.
     let path =
         args.ticket.clone().unwrap_or_else(|| PathBuf::from(format!("{}.ticket", sealed.ticket.job())));
     sealed.ticket.write(&path)?;
+    let collecting = Collecting {
+        client: &client,
+        ticket: &sealed.ticket,
+        witness: Some(witness.as_slice()),
+        timeout: args.timeout,
+        destination: &args.destination,
+        circuits,
+    };
+    let work = async {
+        let progress = publish(&client, &sealed, args.timeout, progress).await?;
+        if args.waits() { collecting.finish(progress).await } else { Ok(Exit::Done) }
+    };
+    let outcome = match unless_stopped(work).await? {
+        Some(outcome) => outcome,
+        None => Ok(Exit::NotYet),
+    };
+    settle(args, &path, outcome)
+}
+
+/// Until the broker has the job.
+async fn publish(
+    client: &Client,
+    sealed: &SealedJob,
+    patience: Duration,
+    mut progress: Progress,
+) -> Result<Progress, ClientError> {
     progress.step("submitting");
     let mut said = false;
     let waits = |cause: &ClientError, pause: Duration| {
@@ -70,28 +109,26 @@ pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuit
         }
         progress.step(format!("not accepted yet, trying again in {pause}"));
     };
-    if let Err(error) = client.publish(&sealed, args.timeout, waits).await {
-        progress.done();
-        eprintln!(
-            "the ticket {} is kept: if the job was accepted after all, it collects the answer",
-            path.display()
-        );
-        return Err(error.into());
+    client.publish(sealed, patience, waits).await?;
+    Ok(progress)
+}
+
+/// Says what becomes of the ticket: it goes only when its answer has been handed over.
+fn settle(args: &Args, path: &Path, outcome: Outcome_) -> Outcome_ {
+    let ticket = path.display();
+    match &outcome {
+        Ok(Exit::Done) if !args.waits() => {
+            say!("{ticket}")?;
+            note!("submitted; collect the answer with `sealprove answer {ticket}`");
+        }
+        Ok(Exit::Done) if !args.destination.keeps() => {
+            say!("{ticket}")?;
+            note!("the proof stays at the broker for 48 hours: `sealprove answer {ticket} --out FILE`");
+        }
+        Ok(Exit::Done) if args.ticket.is_none() => std::fs::remove_file(path)?,
+        Ok(Exit::Done) => {}
+        Ok(_) => note!("the ticket {ticket} is kept: `sealprove answer {ticket}` collects the answer later"),
+        Err(_) => note!("the ticket {ticket} is kept: if there is an answer, it collects it"),
     }
-    if !args.wait && !args.destination.is_given() {
-        progress.done();
-        println!("{}", path.display());
-        eprintln!("submitted; collect the answer with `sealprove answer {}`", path.display());
-        return Ok(Exit::Done);
-    }
-    let witness = Some(witness.as_slice());
-    let exit =
-        finish(&client, &sealed.ticket, witness, args.timeout, &args.destination, progress, circuits).await;
-    match exit {
-        Ok(Exit::NotYet) => eprintln!("collect it later with `sealprove answer {}`", path.display()),
-        _ if args.ticket.is_some() => {}
-        Ok(_) => std::fs::remove_file(&path)?,
-        Err(_) => eprintln!("the ticket {} is kept", path.display()),
-    }
-    exit
+    outcome
 }

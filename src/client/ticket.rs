@@ -31,6 +31,9 @@ pub enum TicketError {
         /// Why not.
         source: std::io::Error,
     },
+    /// What it is.
+    #[error("{0} is a folder, not the file of a ticket")]
+    Folder(PathBuf),
     /// What is in it.
     #[error("{0} is not a ticket of this version")]
     Malformed(PathBuf),
@@ -150,8 +153,11 @@ impl Ticket {
     /// When it is not such a file, or not a ticket.
     pub fn read(path: &Path) -> Result<Self, TicketError> {
         let failed = |source| TicketError::File { step: "read", path: path.to_owned(), source };
-        let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
-        if mode & 0o077 != 0 {
+        let metadata = std::fs::metadata(path).map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(TicketError::Folder(path.to_owned()));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
             return Err(TicketError::Readable(path.to_owned()));
         }
         let bytes = zeroize::Zeroizing::new(std::fs::read(path).map_err(failed)?);

@@ -95,6 +95,14 @@ impl Verifier {
         Ok(circuit.combine(witness, output)?)
     }
 
+    /// Builds a circuit's verifying key now: seconds, which can pass while its proof is being made.
+    ///
+    /// # Errors
+    /// When this program does not have the circuit, or the key cannot be built.
+    pub fn build(&mut self, circuit: &CircuitId) -> Result<(), AnswerError> {
+        self.key(circuit).map(drop)
+    }
+
     fn key(&mut self, id: &CircuitId) -> Result<&dyn VerifyingKey, AnswerError> {
         if !self.keys.contains_key(id) {
             let circuit = self.circuits.get(id).ok_or_else(|| AnswerError::NotInThisBuild(id.clone()))?;

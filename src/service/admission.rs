@@ -7,8 +7,17 @@ use crate::envelope::{Scheme, sealed_bytes};
 use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
 
 /// What files and documents begin with that somebody might send instead of a seal.
-const MAGICS: [&[u8]; 6] =
-    [b"PCZT", b"midnight:", b"%PDF-", b"PK\x03\x04", b"age-encryption.org/", b"-----BEGIN "];
+const MAGICS: [&[u8]; 8] = [
+    b"PCZT",
+    b"midnight:",
+    b"%PDF-",
+    b"PK\x03\x04",
+    b"age-encryption.org/",
+    b"-----BEGIN ",
+    // JSON after the byte order mark that some editors put before it.
+    b"\xef\xbb\xbf{",
+    b"\xef\xbb\xbf[",
+];
 
 /// What is to be done with a job that is not proved here and now.
 pub(super) enum NotNow {
@@ -98,10 +107,12 @@ mod tests {
             b" \"text\" ",
             b"PCZT\x01\0\0\0rest",
             b"midnight:proof-preimage",
+            b"\xef\xbb\xbf{\"value\": 1}",
+            b"\xef\xbb\xbf[1,2]",
         ] {
             assert!(is_plaintext(payload), "{payload:?}");
         }
-        for payload in [&b""[..], b"{\"value\": 1", b"\x00\x01\x02", b"{} trailing"] {
+        for payload in [&b""[..], b"{\"value\": 1", b"\x00\x01\x02", b"{} trailing", b"\xef\xbb\xbf"] {
             assert!(!is_plaintext(payload), "{payload:?}");
         }
     }

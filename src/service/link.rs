@@ -194,7 +194,8 @@ impl Running {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut child = Command::new(&command.program);
-        child.arg("chamber").arg("--listen").arg(folder.path().join("chamber.sock"));
+        // The program may be a link whose name says nothing to whoever reads `ps`.
+        child.arg0("sealprove").arg("chamber").arg("--listen").arg(folder.path().join("chamber.sock"));
         child.arg("--keys").arg(&command.keys);
         child.arg("--deployment").arg(command.deployment.as_str());
         child.arg("--jobs-max").arg(command.jobs_max.to_string());

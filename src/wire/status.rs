@@ -38,3 +38,13 @@ pub enum State {
     /// An attempt ended in a fault; it will be tried again.
     Retrying,
 }
+
+impl State {
+    /// As it stands in the document.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Proving => "proving",
+            State::Retrying => "retrying",
+        }
+    }
+}

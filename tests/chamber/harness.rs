@@ -114,8 +114,12 @@ impl Chamber {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("chamber.sock")
+    }
+
     pub(crate) fn connect(&self) -> io::Result<UnixStream> {
-        let connection = UnixStream::connect(self.folder.path().join("chamber.sock"))?;
+        let connection = UnixStream::connect(self.socket())?;
         connection.set_read_timeout(Some(PATIENCE))?;
         Ok(connection)
     }

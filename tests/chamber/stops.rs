@@ -34,6 +34,7 @@ fn an_idle_chamber_ends_when_its_control_connection_closes() {
     assert!(chamber.is_running());
     chamber.close_control();
     assert!(chamber.wait().success());
+    assert!(!chamber.socket().exists());
 }
 
 #[test]
@@ -54,13 +55,15 @@ fn a_chamber_that_is_told_to_end_finishes_its_last_job_and_takes_no_other() {
     assert!(!is_alive(pid));
 }
 
+const STOP_SIGNALS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::HUP];
+
 /// A terminal and a supervisor send their signals to the whole group.
 #[test]
 fn a_chamber_leaves_it_to_its_service_when_to_end() {
     let mut chamber = Chamber::start();
     let mut job = chamber.start_job("sleeps-v1", &json!({"ms": 500}));
     let processes = [chamber.pid_of(job.ticket), chamber.pid().cast_signed()];
-    for (pid, signal) in processes.into_iter().flat_map(|pid| [(pid, Signal::TERM), (pid, Signal::INT)]) {
+    for (pid, signal) in processes.into_iter().flat_map(|pid| STOP_SIGNALS.map(|signal| (pid, signal))) {
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
     assert_eq!(job.answer().0.code(), Code::Ok);

@@ -140,7 +140,10 @@ async fn chaos(settings: &Settings, planned: &[Planned], folder: &Path) -> Resul
     drop((cluster, disk));
 
     let mut verdict = checker::check(&evidence, folder)?;
-    verdict.broken.extend(recovery::too_slow(&injected, &evidence));
+    // The short run stands among other tests, on whatever machine: its times are printed, and break nothing.
+    if schedule::is_long(settings.duration) {
+        verdict.broken.extend(recovery::too_slow(&injected, &evidence));
+    }
     report::print(&verdict, &evidence, &recovery::measure_all(&injected, &evidence));
     Ok(verdict.broken)
 }

@@ -166,16 +166,20 @@ pub(super) fn spoiled_witnesses_are_refused(circuit: &dyn Circuit, table: &[Spoi
 pub(super) fn what_is_no_document_is_refused(circuit: &dyn Circuit) {
     let sample = String::from_utf8(circuit.sample_witness()).unwrap();
     let first = sample.split('"').nth(1).unwrap();
-    let no_document = "expected one JSON object whose field names have no escapes";
-    let table: [(String, InvalidWitness); 9] = [
-        (String::new(), InvalidWitness::whole(no_document)),
-        ("null".into(), InvalidWitness::whole(no_document)),
-        (format!("[{sample}]"), InvalidWitness::whole(no_document)),
-        (format!("{sample}{{}}"), InvalidWitness::whole(no_document)),
-        (sample[..sample.len() - 1].into(), InvalidWitness::whole(no_document)),
+    let table: [(String, InvalidWitness); 11] = [
+        (String::new(), InvalidWitness::whole("empty: expected one JSON object")),
+        (" \n".into(), InvalidWitness::whole("empty: expected one JSON object")),
+        ("null".into(), InvalidWitness::whole("not an object: expected one JSON object")),
+        (format!("[{sample}]"), InvalidWitness::whole("not an object: expected one JSON object")),
+        (
+            format!("{sample}{{}}"),
+            InvalidWitness::whole("more than one JSON object: expected nothing after it"),
+        ),
+        (sample[..sample.len() - 1].into(), InvalidWitness::whole("not JSON: expected one JSON object")),
+        (format!("\u{feff}{sample}"), InvalidWitness::whole("not JSON: expected one JSON object")),
         (
             sample.replacen(&first[..1], &format!("\\u{:04x}", first.as_bytes()[0]), 1),
-            InvalidWitness::whole(no_document),
+            InvalidWitness::whole("a field's name is written with an escape: expected plain names"),
         ),
         (
             sample.replacen('{', r#"{"attack at dawn":1,"#, 1),
@@ -190,8 +194,9 @@ pub(super) fn what_is_no_document_is_refused(circuit: &dyn Circuit) {
     for (document, refusal) in table {
         assert_eq!(circuit.check(document.as_bytes()), Err(refusal), "{document:.80}");
     }
-    let not_utf8 = [sample.as_bytes(), b"\xff"].concat();
-    assert_eq!(circuit.check(&not_utf8), Err(InvalidWitness::whole(no_document)));
+    let not_utf8 = sample.replacen('{', "{\"?\":0,", 1).into_bytes();
+    let not_utf8: Vec<u8> = not_utf8.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
+    assert_eq!(circuit.check(&not_utf8), Err(InvalidWitness::whole("not JSON: expected UTF-8")));
 }
 
 pub(super) fn the_sample_fits_schema_and_limits(circuit: &dyn Circuit) {

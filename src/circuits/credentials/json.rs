@@ -10,7 +10,7 @@ use std::fmt;
 
 use ff::PrimeField;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -34,9 +34,8 @@ impl<'a> Fields<'a> {
         if document.len() > bytes_max as usize {
             return Err(InvalidWitness::whole("larger than this circuit's limit"));
         }
-        let fields: Fields<'a> = serde_json::from_slice(document).map_err(|_| {
-            InvalidWitness::whole("expected one JSON object whose field names have no escapes")
-        })?;
+        let fields: Fields<'a> =
+            serde_json::from_slice(document).map_err(|_| InvalidWitness::whole(why_no_object(document)))?;
         if fields.0.iter().any(|(name, _)| !names.contains(name)) {
             return Err(InvalidWitness::whole("has a field that the schema does not have"));
         }
@@ -112,6 +111,29 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
         deserializer.deserialize_map(Entries).map(Fields)
     }
+}
+
+/// Why a document has no fields to read: a fixed text, and never a word of the document.
+fn why_no_object(document: &[u8]) -> &'static str {
+    let trimmed = document.trim_ascii_start();
+    if trimmed.is_empty() {
+        return "empty: expected one JSON object";
+    }
+    let mut json = serde_json::Deserializer::from_slice(trimmed);
+    // Skipped over in place, so that this makes no copy either.
+    if IgnoredAny::deserialize(&mut json).is_err() {
+        return "not JSON: expected one JSON object";
+    }
+    if json.end().is_err() {
+        return "more than one JSON object: expected nothing after it";
+    }
+    if str::from_utf8(trimmed).is_err() {
+        return "not JSON: expected UTF-8";
+    }
+    if !trimmed.starts_with(b"{") {
+        return "not an object: expected one JSON object";
+    }
+    "a field's name is written with an escape: expected plain names"
 }
 
 fn element(path: &str, value: &RawValue) -> Result<Base, InvalidWitness> {

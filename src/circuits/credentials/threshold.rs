@@ -140,7 +140,7 @@ impl keys::Halo2Circuit for Threshold {
     }
 }
 
-/// The witness of one proof, as it is sealed.
+/// The witness of one proof, as it is sealed. No name is written with an escape.
 #[derive(Serialize, JsonSchema)]
 #[schemars(title = "Witness of threshold-v1", deny_unknown_fields)]
 struct Document {
