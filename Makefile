@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test load check tools bench schemas clean
+.PHONY: demo test load chaos chaos-wrong check tools bench schemas clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -13,6 +13,25 @@ demo: tools
 ## test: everything that must hold
 test: tools
 	cargo test --locked
+
+## chaos: faults from a seeded schedule for DURATION seconds, and a checker of what is left (docs/CHAOS.md)
+DURATION ?= 1800
+SEED ?= $(shell date +%s)
+BROKERS ?= 3
+SERVICES ?= 3
+RATE ?= 2
+FAULTS ?=
+# Mounts of its own, for the disk that is full: they are gone when the run is, however it ends.
+OWN_MOUNTS = $(shell [ "$$(id -u)" = 0 ] && flags=-m || flags=-rm; unshare $$flags true 2>/dev/null && echo unshare $$flags)
+
+chaos: tools
+	harness=$$(tests/chaos/harness.sh) && CHAOS_DURATION=$(DURATION) CHAOS_SEED=$(SEED) CHAOS_BROKERS=$(BROKERS) \
+	CHAOS_SERVICES=$(SERVICES) CHAOS_RATE=$(RATE) CHAOS_FAULTS="$(FAULTS)" $(OWN_MOUNTS) "$$harness"
+
+## chaos-wrong: two deliberate mistakes, each of which the harness must find
+chaos-wrong: tools
+	tests/chaos/wrong_build.sh acknowledges_first
+	tests/chaos/wrong_build.sh stores_without_compare
 
 ## load: JOBS queued jobs before any service runs, then two services
 load: tools

@@ -9,7 +9,7 @@ mod verify;
 
 use std::time::Duration;
 
-use async_nats::{Request, jetstream};
+use async_nats::{Request, RequestErrorKind, jetstream};
 use futures_util::StreamExt;
 
 use crate::broker::{
@@ -33,6 +33,9 @@ pub use verify::{AnswerError, Verifier};
 
 /// How long the bundle is waited for before the one that was kept is used.
 const BUNDLE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often it is asked for where nobody listens, and the pause between.
+const BUNDLE_TRIES: u32 = 5;
+const BUNDLE_PAUSE: Duration = Duration::from_millis(200);
 /// The first and the longest pause between two looks for an answer.
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// The first and the longest pause before a job is submitted again.
@@ -196,11 +199,18 @@ impl Client {
     /// # Errors
     /// When nobody answers.
     pub async fn fetch_bundle(&self) -> Result<SignedBundle, ClientError> {
-        let request = self.nats.request(self.config.prefix.bundle(), "".into());
-        match tokio::time::timeout(BUNDLE_TIMEOUT, request).await {
-            Ok(Ok(reply)) => Ok(SignedBundle::from_json(&reply.payload)?),
-            _ => Err(ClientError::NoBundle),
+        for _ in 0..BUNDLE_TRIES {
+            let request = self.nats.request(self.config.prefix.bundle(), "".into());
+            match tokio::time::timeout(BUNDLE_TIMEOUT, request).await {
+                Ok(Ok(reply)) => return Ok(SignedBundle::from_json(&reply.payload)?),
+                // Nobody listens at this moment: a service may be coming back.
+                Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                    tokio::time::sleep(BUNDLE_PAUSE).await;
+                }
+                _ => break,
+            }
         }
+        Err(ClientError::NoBundle)
     }
 
     /// The deployment's bundle, checked against the pinned identity: as a service serves it now, or as it

@@ -73,6 +73,8 @@ pub enum BrokerEvent {
     Connected,
     /// It is gone.
     Disconnected,
+    /// It is given up for good, and another one is made.
+    Closed,
     /// The server will stop and says so.
     LameDuck,
     /// A request went unanswered.
@@ -86,9 +88,10 @@ pub enum BrokerEvent {
 }
 
 impl BrokerEvent {
-    const ALL: [BrokerEvent; 7] = [
+    const ALL: [BrokerEvent; 8] = [
         BrokerEvent::Connected,
         BrokerEvent::Disconnected,
+        BrokerEvent::Closed,
         BrokerEvent::LameDuck,
         BrokerEvent::RequestFailed,
         BrokerEvent::LeaseFailed,
@@ -100,6 +103,7 @@ impl BrokerEvent {
         match self {
             BrokerEvent::Connected => "connected",
             BrokerEvent::Disconnected => "disconnected",
+            BrokerEvent::Closed => "closed",
             BrokerEvent::LameDuck => "lame_duck",
             BrokerEvent::RequestFailed => "request_failed",
             BrokerEvent::LeaseFailed => "lease_failed",

@@ -6,6 +6,7 @@
 //! **Architecture Invariant:** nothing in this folder names a private key or a witness, or opens a seal.
 
 // Before the first job: broker, streams, chamber.
+mod line;
 mod link;
 mod start;
 pub mod streams;
@@ -23,11 +24,13 @@ mod settle;
 // Around it.
 mod admin;
 mod cancel;
+mod desk;
 mod live;
 mod pace;
 mod readiness;
 mod room;
 mod sweep;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -36,10 +39,9 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream;
-use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::broker::ConnectError;
 use crate::bundle::{Bundle, BundleError};
@@ -52,7 +54,6 @@ use live::Live;
 use pace::Pace;
 use readiness::Readiness;
 use room::Room;
-use start::Ears;
 
 pub use link::ChamberCommand;
 
@@ -110,8 +111,7 @@ struct Shared {
     room: Arc<Room>,
     live: Live,
     time_limits: HashMap<CircuitId, Duration>,
-    /// Changes with every connection that is made to the broker.
-    connections: watch::Receiver<u64>,
+    readiness: Arc<Readiness>,
     hand_back: watch::Receiver<bool>,
 }
 
@@ -162,10 +162,10 @@ pub async fn run(
     let health = readiness.clone();
     chamber.follow(move |ready| health.chamber(ready));
     let stopping = Stopping::after(shutdown);
-    let (made, connections) = watch::channel(0);
-    let ears = Ears { metrics: metrics.clone(), readiness: readiness.clone(), connections: made };
+    let health = readiness.clone();
+    let heard = move |event| health.heard(event);
     let started = async {
-        let client = start::connect(&config, &ears).await?;
+        let client = line::connect(&config, metrics.clone(), heard).await?;
         let context = start::wait_for_all(&client, &config, &bundle, &chamber, &readiness).await?;
         Ok::<_, ServiceError>((client, context))
     };
@@ -188,7 +188,7 @@ pub async fn run(
         room,
         live,
         time_limits,
-        connections,
+        readiness: readiness.clone(),
         hand_back,
     });
     let mut background = beside_jobs(&shared, signed.to_json());
@@ -208,12 +208,9 @@ pub async fn run(
 /// What a service does besides its jobs, until it has ended the last of them.
 fn beside_jobs(shared: &Arc<Shared>, bundle: Vec<u8>) -> JoinSet<()> {
     let mut background = JoinSet::new();
-    background.spawn(serve_bundle(shared.client.clone(), shared.config.prefix.bundle(), bundle));
-    background.spawn(cancel::serve(shared.clone()));
+    background.spawn(desk::serve(shared.clone(), bundle));
     background.spawn(room::watch(shared.clone()));
     background.spawn(sweep::serve(shared.clone()));
-    let following = shared.clone();
-    background.spawn(async move { following.live.follow(&following.client, &following.config.prefix).await });
     background
 }
 
@@ -238,18 +235,6 @@ impl Stopping {
     async fn wait(&self) {
         if self.0.clone().wait_for(|stopping| *stopping).await.is_err() {
             std::future::pending::<()>().await;
-        }
-    }
-}
-
-/// Answers everybody who asks for the bundle with the same bytes.
-async fn serve_bundle(client: Client, subject: String, bytes: Vec<u8>) {
-    let Ok(mut requests) = client.queue_subscribe(subject, cancel::QUEUE_GROUP.to_owned()).await else {
-        return error!("the bundle cannot be served: no permission to subscribe");
-    };
-    while let Some(request) = requests.next().await {
-        if let Some(reply) = request.reply {
-            let _ = client.publish(reply, bytes.clone().into()).await;
         }
     }
 }

@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use sealprove::client::Cancellation;
 use sealprove::job::{AnswerMode, JobId};
 use sealprove::wire::{
     Code, H_ANSWER, H_EXPIRES, H_KEY, H_VERIFYING_KEY, H_VERSION, JobHeader, LIFETIME_SECONDS_MAX,
@@ -310,4 +313,74 @@ async fn a_second_message_for_a_queued_job_is_refused_by_the_broker() {
     job.publish(&client).await.unwrap();
     let refused = job.publish(&client).await.unwrap_err();
     assert!(refused.contains("maximum messages per subject exceeded"), "{refused}");
+}
+
+/// Publishes a message whose header block no NATS library would write, as whoever has a socket can.
+fn publish_raw(lab: &Lab, subject: &[u8], header: &[u8], payload: &[u8]) {
+    let mut socket = TcpStream::connect(("127.0.0.1", lab.nats.port())).unwrap();
+    let lengths = format!(" {} {}\r\n", header.len(), header.len() + payload.len());
+    let connect = b"CONNECT {\"verbose\":false,\"headers\":true}\r\n";
+    let message =
+        [&connect[..], b"HPUB ", subject, lengths.as_bytes(), header, payload, b"\r\nPING\r\n"].concat();
+    socket.write_all(&message).unwrap();
+    let mut heard = Vec::new();
+    while !heard.windows(4).any(|window| window == b"PONG") {
+        let mut chunk = [0; 1024];
+        let read = socket.read(&mut chunk).unwrap();
+        assert!(read > 0, "the broker hung up: {}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&chunk[..read]);
+    }
+    assert!(!heard.windows(4).any(|window| window == b"-ERR"), "{}", String::from_utf8_lossy(&heard));
+}
+
+/// The library that the service receives with gives up its connection over each of these, or does worse.
+const UNREADABLE: [&[u8]; 5] = [
+    b"NATS/1.0\r\ngarbage\r\n\r\n",
+    b"NATS/1.0\r\na b: x\r\n\r\n",
+    b"NATS/1.0\r\nX-A: \xff\xfe\r\n\r\n",
+    b"NATS/1.0\r\nX-A: one\rtwo\r\n\r\n",
+    b"NATS/1.0 soon\r\n\r\n",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_no_library_can_read_are_malformed_and_nobody_waits_behind_them() {
+    let (lab, service) = Lab::with_service().await;
+    let jobs: Vec<RawJob> = UNREADABLE.iter().map(|_| lab.raw_job()).collect();
+    for (job, header) in jobs.iter().zip(UNREADABLE) {
+        publish_raw(&lab, job.subject.as_bytes(), header, &job.payload);
+    }
+    // Neither does a status that a publisher writes into a job hide it.
+    let hidden = lab.raw_job();
+    publish_raw(&lab, hidden.subject.as_bytes(), b"NATS/1.0 404 No Messages\r\n\r\n", &hidden.payload);
+    publish_raw(&lab, b"prove.v1.job.default.standard.threshold-v1.\xff\xfe", b"NATS/1.0\r\n\r\n", b"x");
+    let good = lab.raw_job();
+    good.publish(&lab.nats.connect().await).await.unwrap();
+
+    for (job, header) in jobs.iter().zip(UNREADABLE) {
+        let stored = lab.stored_answer(&job.id).await;
+        assert_eq!(stored.code(), Code::MalformedJob, "{}", String::from_utf8_lossy(header));
+    }
+    assert_eq!(lab.stored_answer(&hidden.id).await.code(), Code::MalformedJob);
+    let stored = lab.stored_answer(&good.id).await;
+    assert_eq!(good.open(&stored).expect("the good job's answer").code(), Code::Ok);
+    lab.all_acknowledged().await;
+    assert_eq!(lab.answers_stored().await, 7);
+    assert!(!service.log().contains("lease could not"), "what strangers break is not what leases hang on");
+    service.becomes_ready().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_no_library_can_read_break_nothing_but_their_own_connection() {
+    let (lab, service) = Lab::with_service().await;
+    for header in UNREADABLE {
+        for subject in ["prove.v1.bundle", "prove.v1.cancel.default.00112233445566778899aabbccddeeff"] {
+            publish_raw(&lab, subject.as_bytes(), header, b"");
+        }
+    }
+    let job = lab.submit_good().await;
+    assert_eq!(lab.answer_to(&job).await.code(), Code::Ok);
+    eventually("the bundle is served again", async || lab.client().await.fetch_bundle().await.ok()).await;
+    let client = lab.client().await;
+    assert_eq!(client.cancel(job.job()).await.unwrap(), Cancellation::Answered(Some(Code::Ok)));
+    assert_eq!(service.get("/readyz").0, 200);
 }

@@ -1,14 +1,14 @@
 //! Cancelling: a job that waits is answered `CANCELLED` and taken out of its queue. Whoever is proving it
 //! hears of that answer, wherever it runs, and kills its own process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Message;
+use async_nats::{Client, Message};
 use futures_util::StreamExt;
-use tracing::{error, info};
+use tracing::info;
 
 use super::Shared;
+use super::desk::listen;
 use super::leader::{self, ReadError};
 use super::settle::{Queued, code_of};
 use super::streams::jobs_stream;
@@ -16,24 +16,19 @@ use crate::broker::{Backoff, answers_stream};
 use crate::job::{JobId, Tenant};
 use crate::wire::{CancelReply, CancelResult, Code, VERSION};
 
-/// Of all services, one answers a request.
-pub(super) const QUEUE_GROUP: &str = "sealprove";
 /// How many requests are answered at once.
 const REQUESTS_MAX: usize = 16;
 /// How often a request that the broker leaves in doubt is tried, and the waits between.
 const TRIES: u32 = 4;
 const RETRY_WAIT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-/// Answers requests to cancel until the service ends.
-pub(super) async fn serve(shared: Arc<Shared>) {
-    let subject = shared.config.prefix.cancels();
-    let Ok(requests) = shared.client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await else {
-        return error!("jobs cannot be cancelled here: no permission to subscribe");
-    };
-    requests.for_each_concurrent(REQUESTS_MAX, |request| answer(request, &shared)).await;
+/// Answers requests to cancel for as long as the connection lives.
+pub(super) async fn serve(client: &Client, shared: &Shared) {
+    let Some(requests) = listen(client, shared.config.prefix.cancels()).await else { return };
+    requests.for_each_concurrent(REQUESTS_MAX, |request| answer(request, client, shared)).await;
 }
 
-async fn answer(request: Message, shared: &Shared) {
+async fn answer(request: Message, client: &Client, shared: &Shared) {
     let Some((tenant, job)) = shared.config.prefix.parse_cancel(&request.subject) else { return };
     let (result, code) = if shared.config.tenants.contains(&tenant) {
         cancel(&tenant, &job, shared).await
@@ -46,7 +41,7 @@ async fn answer(request: Message, shared: &Shared) {
     // Cannot panic: a struct of strings.
     let payload = serde_json::to_vec(&reply).expect("a reply serialises");
     if let Some(inbox) = request.reply {
-        let _ = shared.client.publish(inbox, payload.into()).await;
+        let _ = client.publish(inbox, payload.into()).await;
     }
 }
 
@@ -67,7 +62,7 @@ async fn cancel(tenant: &Tenant, job: &JobId, shared: &Shared) -> (CancelResult,
 /// it is answered where nobody has; and only then is it removed.
 async fn cancel_once(tenant: &Tenant, job: &JobId, shared: &Shared) -> Option<(CancelResult, Option<Code>)> {
     let subject = shared.config.prefix.job_anywhere(tenant, job);
-    let queued = leader::last_on(&shared.context, &jobs_stream(tenant), &subject).await.ok()?;
+    let queued = leader::last_on(&shared.client, &jobs_stream(tenant), &subject).await.ok()?;
     let queued = queued.and_then(|stored| {
         let subject = shared.config.prefix.parse_job(&stored.subject).ok()?;
         Some(Queued { subject, sequence: stored.sequence })
@@ -88,7 +83,7 @@ async fn found_answered(
     shared: &Shared,
 ) -> Result<(CancelResult, Option<Code>), ReadError> {
     let subject = shared.config.prefix.answer(tenant, job);
-    let answer = leader::last_on(&shared.context, &answers_stream(tenant), &subject).await?;
+    let answer = leader::last_on(&shared.client, &answers_stream(tenant), &subject).await?;
     Ok(match answer {
         Some(answer) => (CancelResult::Answered, code_of(&answer)),
         None => (CancelResult::NotFound, None),

@@ -42,6 +42,11 @@ impl Delivery {
         Some(Delivery { message, reply, sequence, delivered, stored_at_ms })
     }
 
+    /// What it is acknowledged on.
+    pub(super) fn reply(&self) -> &Subject {
+        &self.reply
+    }
+
     /// The job that it names; where it names none, what it is acknowledged on.
     pub(super) fn name(self, subjects: &Subjects) -> Result<Job, Subject> {
         let Delivery { message, reply, sequence, delivered, stored_at_ms } = self;

@@ -1,21 +1,21 @@
 //! Taking jobs from the broker: one message for each free slot, never more.
 //!
-//! Queues are first asked in their order, without waiting; when all are empty, all are asked to wait, and
-//! the first message wins. A message that comes on another queue in that same moment goes back at once.
+//! Queues are first asked in their order, without waiting; when all are empty, a request waits at each, and
+//! the first message wins. One that comes on another queue when no slot is free goes back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tracing::{error, warn};
+use tracing::{debug, warn};
 
 use super::delivery::Delivery;
-use super::pull::{Pull, PullError, Queue};
+use super::lease::acknowledge;
+use super::line::Line;
+use super::pull::{self, PullError, Pulls, Queue};
 use super::room::Room;
-use super::{Shared, Stopping, lifecycle, streams};
+use super::{Shared, Stopping, lifecycle, streams, unreadable};
 use crate::broker::Backoff;
 use crate::job::{Lane, Tenant};
 use crate::metrics::BrokerEvent;
@@ -29,20 +29,22 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// Takes one job for each free slot, until the service is to stop.
 pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stopping: &Stopping) {
+    let mut intake = tokio::select! {
+        line = Line::dial(shared) => Intake::new(line, shared.clone()),
+        () = stopping.wait() => return,
+    };
     let slots = Arc::new(Semaphore::new(shared.config.service.slots));
-    let mut turns = Turns::new(&shared.config.tenants, shared.config.service.standard_turn);
-    let mut waits = Backoff::new(PULL_WAIT);
     while !stopping.has_come() {
-        let slot = tokio::select! {
-            slot = free_slot(shared, &slots) => slot,
-            () = stopping.wait() => return,
+        let taken = tokio::select! {
+            taken = intake.take(&slots) => taken,
+            () = stopping.wait() => break,
         };
-        match next(shared, &mut turns, stopping).await {
-            Ok(None) => return,
-            Ok(Some(delivery)) => {
-                waits = Backoff::new(PULL_WAIT);
-                let shared = shared.clone();
+        match taken {
+            Ok((slot, delivery)) => {
+                intake.waits = Backoff::new(PULL_WAIT);
+                shared.readiness.pulls(true);
                 shared.metrics.slot_taken();
+                let shared = shared.clone();
                 jobs.spawn(async move {
                     lifecycle::see_through(delivery, &shared).await;
                     shared.metrics.slot_freed();
@@ -51,12 +53,79 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
             }
             Err(cause) => {
                 shared.metrics.broker(BrokerEvent::RequestFailed);
+                shared.readiness.pulls(false);
                 warn!(%cause, "no jobs for the moment");
-                waits.pause().await;
-                restore(&cause.queue, shared).await;
+                tokio::select! {
+                    () = intake.recover(&cause) => {}
+                    () = stopping.wait() => break,
+                }
             }
         }
         while jobs.try_join_next().is_some() {}
+    }
+    jobs.spawn(intake.end());
+}
+
+/// What jobs are taken with.
+struct Intake {
+    shared: Arc<Shared>,
+    line: Line,
+    pulls: Pulls,
+    turns: Turns,
+    waits: Backoff,
+}
+
+impl Intake {
+    fn new(line: Line, shared: Arc<Shared>) -> Self {
+        let turns = Turns::new(&shared.config.tenants, shared.config.service.standard_turn);
+        Intake { pulls: Pulls::on(line.client.clone()), waits: Backoff::new(PULL_WAIT), shared, line, turns }
+    }
+
+    /// The next job, with the slot that it gets; waits for both.
+    async fn take(&mut self, slots: &Arc<Semaphore>) -> Result<(OwnedSemaphorePermit, Delivery), PullError> {
+        let slot = loop {
+            tokio::select! {
+                slot = free_slot(&self.shared, slots) => break slot,
+                early = self.pulls.next_delivery() => give_back(&early, pull::EXPIRES, &self.shared).await,
+            }
+        };
+        Ok((slot, self.next().await?))
+    }
+
+    /// The next job; waits until there is one.
+    async fn next(&mut self) -> Result<Delivery, PullError> {
+        loop {
+            let queues = self.turns.next(&self.shared.room);
+            let gone = Queue { tenant: self.turns.tenants[0].clone(), lane: Lane::Standard };
+            tokio::select! {
+                found = find(&mut self.pulls, &queues) => if let Some(delivery) = found? {
+                    return Ok(delivery);
+                },
+                () = self.line.broken() => return Err(gone.broken("the connection is gone")),
+            }
+            self.shared.readiness.pulls(true);
+        }
+    }
+
+    /// After a pull that came to nothing. Where the connection broke, a job may have broken it.
+    async fn recover(&mut self, cause: &PullError) {
+        if cause.broken {
+            unreadable::answer_all(&self.shared).await;
+            self.line = Line::dial(&self.shared).await;
+            self.pulls = Pulls::on(self.line.client.clone());
+        } else {
+            self.waits.pause().await;
+            restore(&cause.queue, &self.shared).await;
+        }
+    }
+
+    /// Gives back at once whatever the requests bring that still wait.
+    async fn end(mut self) {
+        while let Some(pulled) = self.pulls.next().await {
+            if let Ok(Some(delivery)) = pulled {
+                give_back(&delivery, Duration::ZERO, &self.shared).await;
+            }
+        }
     }
 }
 
@@ -67,55 +136,38 @@ async fn free_slot(shared: &Shared, slots: &Arc<Semaphore>) -> OwnedSemaphorePer
     slots.clone().acquire_owned().await.expect("slots are open")
 }
 
-/// The next job; waits until there is one. `None` when the service is to stop.
-async fn next(
-    shared: &Shared,
-    turns: &mut Turns,
-    stopping: &Stopping,
-) -> Result<Option<Delivery>, PullError> {
-    while !stopping.has_come() {
-        let queues = turns.next(&shared.room);
-        for queue in &queues {
-            if let Some(delivery) = Pull::now(&shared.client, queue).await? {
-                return Ok(Some(delivery));
-            }
-        }
-        if let Some(delivery) = wait(shared, &queues, stopping).await? {
+/// Asks all queues in their order; when all are empty, waits at each for a moment, and takes what comes
+/// first.
+async fn find(pulls: &mut Pulls, queues: &[Queue]) -> Result<Option<Delivery>, PullError> {
+    for queue in queues {
+        if let Some(delivery) = pulls.now(queue).await? {
             return Ok(Some(delivery));
         }
     }
-    Ok(None)
-}
-
-/// Asks all queues to wait; the first message wins, and all other requests are withdrawn. A connection that
-/// was made anew has forgotten the requests, so they are made anew too.
-async fn wait(shared: &Shared, queues: &[Queue], stopping: &Stopping) -> Result<Option<Delivery>, PullError> {
-    let mut connections = shared.connections.clone();
-    connections.mark_unchanged();
-    let mut pulls = Vec::new();
     for queue in queues {
-        pulls.push(Pull::waiting(&shared.client, queue).await?);
+        pulls.ask(queue).await?;
     }
-    let mut answers: FuturesUnordered<_> = pulls
-        .iter_mut()
-        .enumerate()
-        .map(|(index, pull)| async move { (index, pull.answer().await) })
-        .collect();
-    let first = tokio::select! {
-        first = answers.next(), if !queues.is_empty() => first,
-        () = tokio::time::sleep(ROOM_WAIT), if queues.is_empty() => None,
-        _ = connections.changed() => None,
-        () = stopping.wait() => None,
-    };
-    drop(answers);
-    let (answered, answer) = first.map_or((None, Ok(None)), |(index, answer)| (Some(index), answer));
-    for (_, pull) in pulls.into_iter().enumerate().filter(|(index, _)| Some(*index) != answered) {
-        pull.take_back(&shared.client).await;
+    match pulls.next().await {
+        Some(pulled) => pulled,
+        // No tenant's answers would find room.
+        None => {
+            tokio::time::sleep(ROOM_WAIT).await;
+            Ok(None)
+        }
     }
-    answer
 }
 
-/// After a pull that came to nothing: makes its consumer again, if that has gone missing.
+/// Hands a delivery back that there is no slot for.
+async fn give_back(delivery: &Delivery, delay: Duration, shared: &Shared) {
+    shared.metrics.handed_back();
+    debug!("a delivery that there is no slot for goes back");
+    let nak = format!("-NAK {{\"delay\": {}}}", delay.as_nanos());
+    if !acknowledge(&shared.client, delivery.reply(), &nak).await {
+        warn!("a delivery could not be handed back; its lease will run out");
+    }
+}
+
+/// Makes a queue's consumer again, if it has gone missing.
 async fn restore(queue: &Queue, shared: &Shared) {
     let restored = streams::restore_consumer(&shared.context, &shared.config, &queue.tenant, queue.lane);
     match tokio::time::timeout(RESTORE_TIMEOUT, restored).await {
@@ -125,7 +177,7 @@ async fn restore(queue: &Queue, shared: &Shared) {
         }
         // The broker is away or elects a leader: the next pull will tell.
         Ok(Ok(false)) | Err(_) => {}
-        Ok(Err(cause)) => error!(%queue, %cause, "its consumer cannot be looked after"),
+        Ok(Err(cause)) => warn!(%queue, %cause, "its consumer cannot be looked after"),
     }
 }
 

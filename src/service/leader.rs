@@ -1,16 +1,26 @@
 //! Reading from a stream's leader: what decisions are made on. Any other replica may lag after a fault.
+//!
+//! This is JetStream's STREAM.MSG.GET (ADR-31), in which headers travel as base64 in JSON: a message that
+//! the NATS library could not receive can still be read.
 
-use async_nats::HeaderMap;
-use async_nats::jetstream::Context;
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind, Stream};
+use std::str::FromStr;
+use std::time::UNIX_EPOCH;
+
+use async_nats::header::{HeaderName, HeaderValue};
+use async_nats::{Client, Request, StatusCode};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::broker::REQUEST_TIMEOUT;
 
 /// A message as the leader has it.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) subject: String,
     pub(super) sequence: u64,
-    headers: HeaderMap,
+    /// None, where a NATS library cannot read them.
+    headers: Option<Vec<(String, String)>>,
     pub(super) payload: Vec<u8>,
     /// The broker's timestamp, in Unix milliseconds.
     pub(super) stored_at_ms: u64,
@@ -18,73 +28,160 @@ pub(super) struct Found {
 
 /// A read failed: nothing is known.
 #[derive(Debug, thiserror::Error)]
-#[error("read {what} from its leader")]
+#[error("read {what} from its leader: {reason}")]
 pub(super) struct ReadError {
     what: String,
-    source: Cause,
+    reason: String,
 }
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The last message on a subject, which may have wildcards.
 pub(super) async fn last_on(
-    context: &Context,
+    client: &Client,
     stream: &str,
     subject: &str,
 ) -> Result<Option<Found>, ReadError> {
-    let read = async |stream: Stream<()>| stream.get_last_raw_message_by_subject(subject).await;
-    get(context, stream, subject.to_owned(), read).await
+    get(client, stream, json!({ "last_by_subj": subject })).await
 }
 
 /// The message with this sequence number.
-pub(super) async fn at(context: &Context, stream: &str, sequence: u64) -> Result<Option<Found>, ReadError> {
-    let read = async |stream: Stream<()>| stream.get_raw_message(sequence).await;
-    get(context, stream, format!("message {sequence} of {stream}"), read).await
+pub(super) async fn at(client: &Client, stream: &str, sequence: u64) -> Result<Option<Found>, ReadError> {
+    get(client, stream, json!({ "seq": sequence })).await
 }
 
 /// The first message at or after this sequence number.
 pub(super) async fn first_from(
-    context: &Context,
+    client: &Client,
     stream: &str,
     sequence: u64,
 ) -> Result<Option<Found>, ReadError> {
-    let read = async |stream: Stream<()>| stream.get_first_raw_message_by_subject(">", sequence).await;
-    get(context, stream, format!("{stream} from message {sequence}"), read).await
+    get(client, stream, json!({ "seq": sequence, "next_by_subj": ">" })).await
 }
 
-/// That there is no such message is an answer too.
-async fn get(
-    context: &Context,
-    stream: &str,
-    what: String,
-    read: impl AsyncFnOnce(Stream<()>) -> Result<StreamMessage, LastRawMessageError>,
-) -> Result<Option<Found>, ReadError> {
-    let stream = match context.get_stream_no_info(stream).await {
-        Ok(stream) => stream,
-        Err(error) => return Err(ReadError { what, source: error.into() }),
-    };
-    match read(stream).await {
-        Ok(found) => Ok(Some(found.into())),
-        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(ReadError { what, source: error.into() }),
+#[derive(Deserialize)]
+struct Reply {
+    message: Option<Message>,
+    error: Option<ApiError>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    subject: String,
+    seq: u64,
+    #[serde(default)]
+    hdrs: String,
+    #[serde(default)]
+    data: String,
+    time: String,
+}
+
+#[derive(Deserialize)]
+struct ApiError {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// JetStream's "no message found".
+const NO_MESSAGE: u64 = 10037;
+
+async fn get(client: &Client, stream: &str, request: Value) -> Result<Option<Found>, ReadError> {
+    let failed = |reason: String| ReadError { what: format!("{request} of {stream}"), reason };
+    let subject = format!("$JS.API.STREAM.MSG.GET.{stream}");
+    let asked = Request::new().payload(request.to_string().into()).timeout(Some(REQUEST_TIMEOUT));
+    let reply = client.send_request(subject, asked).await.map_err(|error| failed(error.to_string()))?;
+    match serde_json::from_slice(&reply.payload) {
+        Ok(Reply { message: Some(message), .. }) => {
+            message.read().map(Some).ok_or_else(|| failed("it is not of JetStream's form".to_owned()))
+        }
+        // That there is no such message is an answer too.
+        Ok(Reply { error: Some(ApiError { err_code: NO_MESSAGE, .. }), .. }) => Ok(None),
+        Ok(Reply { error: Some(error), .. }) => Err(failed(error.description)),
+        _ => Err(failed("the reply is not of JetStream's form".to_owned())),
+    }
+}
+
+impl Message {
+    fn read(self) -> Option<Found> {
+        let stored_at = humantime::parse_rfc3339(&self.time).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Found {
+            // The broker's JSON has this sign for what is not UTF-8, and no library reads that.
+            headers: if self.subject.is_ascii() {
+                headers(&BASE64_STANDARD.decode(&self.hdrs).ok()?)
+            } else {
+                None
+            },
+            subject: self.subject,
+            sequence: self.seq,
+            payload: BASE64_STANDARD.decode(&self.data).ok()?,
+            stored_at_ms: crate::clock::millis(stored_at),
+        })
     }
 }
 
 impl Found {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.as_str())
+        let headers = self.headers.as_deref().unwrap_or_default();
+        headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a NATS library can receive it.
+    pub(super) fn is_readable(&self) -> bool {
+        self.headers.is_some()
     }
 }
 
-impl From<StreamMessage> for Found {
-    fn from(message: StreamMessage) -> Self {
-        let milliseconds = message.time.unix_timestamp_nanos() / 1_000_000;
-        Found {
-            subject: message.subject.into_string(),
-            sequence: message.sequence,
-            headers: message.headers,
-            payload: message.payload.to_vec(),
-            stored_at_ms: u64::try_from(milliseconds).unwrap_or(0),
+/// The headers of a block (ADR-4), read no more generously than the NATS library reads them.
+fn headers(block: &[u8]) -> Option<Vec<(String, String)>> {
+    let mut lines = std::str::from_utf8(block).ok()?.lines();
+    let Some(version) = lines.next() else { return Some(Vec::new()) };
+    let status = version.strip_prefix("NATS/1.0")?.split_whitespace().next();
+    if let Some(status) = status {
+        StatusCode::from_str(status).ok()?;
+    }
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        match headers.last_mut() {
+            // A line that begins with white space goes on with the one before.
+            Some((_, value)) if line.starts_with(char::is_whitespace) => value.push_str(line),
+            _ => {
+                let (name, value) = line.split_once(':')?;
+                HeaderName::from_str(name).ok()?;
+                headers.push((name.to_owned(), value.trim_start().to_owned()));
+            }
         }
+    }
+    for (_, value) in &mut headers {
+        value.truncate(value.trim_end().len());
+        HeaderValue::from_str(value).ok()?;
+    }
+    Some(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::headers;
+
+    fn block(lines: &str) -> Vec<u8> {
+        format!("NATS/1.0\r\n{lines}\r\n").into_bytes()
+    }
+
+    #[test]
+    fn headers_are_read_as_they_were_written() {
+        let read = headers(&block("One: 1\r\nTwo:  two words \r\n and more\r\nOne: again\r\n")).unwrap();
+        let expected = [("One", "1"), ("Two", "two words  and more"), ("One", "again")];
+        assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(headers(b"").unwrap(), []);
+        assert_eq!(headers(b"NATS/1.0 404 No Messages\r\n\r\n").unwrap(), []);
+    }
+
+    #[test]
+    fn what_the_library_chokes_on_is_not_readable() {
+        for bad in ["garbage\r\n", "a b: x\r\n", ": x\r\n\u{e9}: x\r\n", "A: x\ry\r\n"] {
+            assert_eq!(headers(&block(bad)), None, "{bad:?}");
+        }
+        assert_eq!(headers(b"NATS/1.0\r\nX-A: \xff\xfe\r\n\r\n"), None);
+        assert_eq!(headers(b"NATS/2.0\r\n\r\n"), None);
+        assert_eq!(headers(b"NATS/1.0 soon\r\n\r\n"), None);
     }
 }

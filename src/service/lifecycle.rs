@@ -100,13 +100,13 @@ impl Job {
     async fn is_answered(&self, shared: &Shared) -> Result<bool, ReadError> {
         let JobSubject { tenant, job, .. } = &self.subject;
         let answer = shared.config.prefix.answer(tenant, job);
-        Ok(leader::last_on(&shared.context, &answers_stream(tenant), &answer).await?.is_some())
+        Ok(leader::last_on(&shared.client, &answers_stream(tenant), &answer).await?.is_some())
     }
 
     /// How often the job's own process has crashed on it, from its status.
     async fn faults_so_far(&self, shared: &Shared) -> Result<u32, NotNow> {
         let subject = shared.config.prefix.status(&self.subject.tenant, &self.subject.job);
-        let status = leader::last_on(&shared.context, STATUS_STREAM, &subject).await;
+        let status = leader::last_on(&shared.client, STATUS_STREAM, &subject).await;
         let status = status.map_err(|_| NotNow::HandBack("the status stream cannot be read"))?;
         let status = status.and_then(|stored| serde_json::from_slice::<Status>(&stored.payload).ok());
         Ok(status.map_or(0, |status| status.faults))

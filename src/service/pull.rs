@@ -1,27 +1,32 @@
-//! One pull request: one message from one queue, if there is one.
+//! Pull requests: one message from one queue, if there is one.
+//!
+//! A request that waits at the broker is never withdrawn. To unsubscribe from its inbox would lose the
+//! message that is under way at that moment, until its lease runs out. So requests wait for a short time
+//! only, and whatever they bring while no slot is free goes back to the queue.
 
+use std::collections::HashMap;
+use std::pin::Pin;
 use std::time::Duration;
 
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Client, StatusCode, Subscriber};
 use futures_util::StreamExt;
-use serde_json::json;
-use tracing::{debug, warn};
+use futures_util::stream::FuturesUnordered;
+use serde_json::{Value, json};
+use tracing::debug;
 
 use super::delivery::Delivery;
 use super::streams::jobs_stream;
 use crate::job::{Lane, Tenant};
 
-/// How long a pull waits at the broker.
-const EXPIRES: Duration = Duration::from_secs(30);
-/// How often a waiting pull shows that the broker is there.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// Without a sign of life for so long, a pull is given up.
+/// How long a request waits at the broker.
+pub(super) const EXPIRES: Duration = Duration::from_secs(2);
+/// Without an answer for so long, a request is given up.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long a pull that does not wait may take: at the limit of deliveries in flight, the broker is silent.
-const NO_WAIT: Duration = Duration::from_secs(2);
+/// How soon a request that does not wait is answered, by a broker that has a leader.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// One queue: a tenant's lane.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Queue {
     pub(super) tenant: Tenant,
     pub(super) lane: Lane,
@@ -33,85 +38,142 @@ pub(super) struct Queue {
 pub(super) struct PullError {
     pub(super) queue: Queue,
     reason: String,
+    /// The connection itself is of no use any more.
+    pub(super) broken: bool,
 }
 
-/// One pull request at the broker.
-pub(super) struct Pull<'a> {
-    queue: &'a Queue,
+/// A job, or that there is none.
+pub(super) type Pulled = Result<Option<Delivery>, PullError>;
+
+/// The requests of one connection. All of them stay here until they are answered, whoever stops waiting.
+pub(super) struct Pulls {
+    client: Client,
+    sent: u64,
+    /// The queues that a request waits at, by that request's number.
+    asked: HashMap<Queue, u64>,
+    waiting: FuturesUnordered<Waiting>,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+/// A request that was answered.
+struct Answered {
+    number: u64,
+    queue: Queue,
+    pulled: Pulled,
+}
+
+impl Pulls {
+    pub(super) fn on(client: Client) -> Self {
+        Pulls { client, sent: 0, asked: HashMap::new(), waiting: FuturesUnordered::new() }
+    }
+
+    /// Asks for what is there now, and takes it; or what a waiting request brings meanwhile.
+    pub(super) async fn now(&mut self, queue: &Queue) -> Pulled {
+        let number = self.send(queue, &json!({ "batch": 1, "no_wait": true })).await?;
+        let answer = async {
+            loop {
+                match self.answered().await {
+                    Some(Answered { pulled: Ok(None), number: of, .. }) if of != number => {}
+                    Some(Answered { pulled, .. }) => return pulled,
+                    None => return Ok(None),
+                }
+            }
+        };
+        tokio::time::timeout(AT_ONCE, answer).await.unwrap_or(Ok(None))
+    }
+
+    /// Has a request wait at this queue, if none does.
+    pub(super) async fn ask(&mut self, queue: &Queue) -> Result<(), PullError> {
+        if !self.asked.contains_key(queue) {
+            let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
+            let number = self.send(queue, &json!({ "batch": 1, "expires": expires })).await?;
+            self.asked.insert(queue.clone(), number);
+        }
+        Ok(())
+    }
+
+    /// What the first of the requests brings; `None` when there is none.
+    pub(super) async fn next(&mut self) -> Option<Pulled> {
+        self.answered().await.map(|answered| answered.pulled)
+    }
+
+    /// The next message that a request brings, whatever becomes of the others; never, when there is none.
+    pub(super) async fn next_delivery(&mut self) -> Delivery {
+        loop {
+            match self.next().await {
+                Some(Ok(Some(delivery))) => return delivery,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn answered(&mut self) -> Option<Answered> {
+        let answered = self.waiting.next().await?;
+        if self.asked.get(&answered.queue) == Some(&answered.number) {
+            self.asked.remove(&answered.queue);
+        }
+        Some(answered)
+    }
+
+    /// Sends a request, and keeps it until it is answered.
+    async fn send(&mut self, queue: &Queue, request: &Value) -> Result<u64, PullError> {
+        let mut pull = Pull::send(&self.client, queue, request).await?;
+        self.sent += 1;
+        let number = self.sent;
+        self.waiting.push(Box::pin(async move {
+            let pulled = pull.answer().await;
+            Answered { number, queue: pull.queue, pulled }
+        }));
+        Ok(number)
+    }
+}
+
+/// One request at the broker.
+struct Pull {
+    queue: Queue,
     subscriber: Subscriber,
 }
 
-impl<'a> Pull<'a> {
-    /// Asks for what is there now, and takes it.
-    pub(super) async fn now(client: &Client, queue: &'a Queue) -> Result<Option<Delivery>, PullError> {
-        let mut pull = Pull::send(client, queue, &json!({ "batch": 1, "no_wait": true })).await?;
-        match tokio::time::timeout(NO_WAIT, pull.answer()).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                pull.take_back(client).await;
-                Ok(None)
-            }
-        }
-    }
-
-    /// Asks to wait for a message.
-    pub(super) async fn waiting(client: &Client, queue: &'a Queue) -> Result<Self, PullError> {
-        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let (expires, heartbeat) = (nanoseconds(EXPIRES), nanoseconds(HEARTBEAT));
-        Pull::send(client, queue, &json!({ "batch": 1, "expires": expires, "idle_heartbeat": heartbeat }))
-            .await
-    }
-
-    async fn send(client: &Client, queue: &'a Queue, request: &serde_json::Value) -> Result<Self, PullError> {
+impl Pull {
+    async fn send(client: &Client, queue: &Queue, request: &Value) -> Result<Self, PullError> {
         let inbox = client.new_inbox();
-        let subscriber = client.subscribe(inbox.clone()).await.map_err(|error| queue.failed(error))?;
+        let subscriber = client.subscribe(inbox.clone()).await.map_err(|error| queue.broken(error))?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", jobs_stream(&queue.tenant), queue.lane);
         let payload = request.to_string().into();
-        client.publish_with_reply(subject, inbox, payload).await.map_err(|error| queue.failed(error))?;
-        Ok(Pull { queue, subscriber })
+        client.publish_with_reply(subject, inbox, payload).await.map_err(|error| queue.broken(error))?;
+        Ok(Pull { queue: queue.clone(), subscriber })
     }
 
-    /// What the broker answers: a job, or that there is none.
-    pub(super) async fn answer(&mut self) -> Result<Option<Delivery>, PullError> {
-        loop {
-            let message = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
-            let message = message.map_err(|_| self.queue.failed("it gives no sign of life"))?;
-            let message = message.ok_or_else(|| self.queue.failed("the connection is closed"))?;
-            match message.status {
-                None => {
-                    let not_a_delivery = || self.queue.failed("it sent what is no delivery");
-                    return Delivery::new(message).map(Some).ok_or_else(not_a_delivery);
-                }
-                Some(StatusCode::IDLE_HEARTBEAT) => {}
-                Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => return Ok(None),
-                Some(status) => {
-                    let reason = message.description.as_deref().unwrap_or_default();
-                    debug!(queue = %self.queue, %status, reason, "pull ended");
-                    return Err(self.queue.failed(format!("{status} {reason}")));
-                }
-            }
+    async fn answer(&mut self) -> Pulled {
+        let message = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
+        let message = message.map_err(|_| self.queue.failed("it gives no sign of life"))?;
+        let message = message.ok_or_else(|| self.queue.broken("the connection is closed"))?;
+        let (status, description) = (message.status, message.description.clone());
+        // Whoever publishes a job can write a status into it; only the broker writes where to acknowledge.
+        if let Some(delivery) = Delivery::new(message) {
+            return Ok(Some(delivery));
         }
-    }
-
-    /// Withdraws the request. A message that was already under way goes back at once: nobody would look
-    /// at it until its lease ran out.
-    pub(super) async fn take_back(mut self, client: &Client) {
-        if self.subscriber.drain().await.is_err() {
-            return;
-        }
-        while let Ok(Some(message)) = tokio::time::timeout(NO_WAIT, self.subscriber.next()).await {
-            if let Message { status: None, reply: Some(reply), .. } = message
-                && client.publish(reply, "-NAK".into()).await.is_err()
-            {
-                warn!(queue = %self.queue, "a delivery could not be handed back; its lease will run out");
+        match status {
+            Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
+            Some(status) => {
+                let reason = description.as_deref().unwrap_or_default();
+                debug!(queue = %self.queue, %status, reason, "pull ended");
+                Err(self.queue.failed(format!("{status} {reason}")))
             }
+            None => Err(self.queue.failed("it sent what is no delivery")),
         }
     }
 }
 
 impl Queue {
     fn failed(&self, reason: impl ToString) -> PullError {
-        PullError { queue: self.clone(), reason: reason.to_string() }
+        PullError { queue: self.clone(), reason: reason.to_string(), broken: false }
+    }
+
+    pub(super) fn broken(&self, reason: impl ToString) -> PullError {
+        PullError { broken: true, ..self.failed(reason) }
     }
 }
 

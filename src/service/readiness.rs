@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::room::Room;
+use crate::metrics::BrokerEvent;
 
 /// What must hold before a job is taken.
 pub(super) struct Readiness {
@@ -12,6 +13,8 @@ pub(super) struct Readiness {
     chamber: AtomicBool,
     broker: AtomicBool,
     streams: AtomicBool,
+    pulls: AtomicBool,
+    requests: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -25,6 +28,8 @@ impl Readiness {
             chamber: not_yet(),
             broker: not_yet(),
             streams: not_yet(),
+            pulls: AtomicBool::new(true),
+            requests: not_yet(),
             stopping: not_yet(),
         }
     }
@@ -34,14 +39,28 @@ impl Readiness {
         self.chamber.store(holds, Ordering::Relaxed);
     }
 
-    /// The broker answers.
-    pub(super) fn broker(&self, holds: bool) {
-        self.broker.store(holds, Ordering::Relaxed);
+    /// Something happened to the connection that answers are stored on.
+    pub(super) fn heard(&self, event: BrokerEvent) {
+        match event {
+            BrokerEvent::Connected => self.broker.store(true, Ordering::Relaxed),
+            BrokerEvent::Disconnected | BrokerEvent::Closed => self.broker.store(false, Ordering::Relaxed),
+            _ => {}
+        }
     }
 
     /// Streams and consumers are as they must be.
     pub(super) fn streams(&self, hold: bool) {
         self.streams.store(hold, Ordering::Relaxed);
+    }
+
+    /// The broker serves pulls.
+    pub(super) fn pulls(&self, serves: bool) {
+        self.pulls.store(serves, Ordering::Relaxed);
+    }
+
+    /// Requests for the bundle and to cancel are heard.
+    pub(super) fn requests(&self, are_heard: bool) {
+        self.requests.store(are_heard, Ordering::Relaxed);
     }
 
     /// The service takes no more jobs.
@@ -61,6 +80,12 @@ impl Readiness {
         }
         if !held(&self.streams) {
             missing.push("streams or consumers are not as they must be; see the log");
+        }
+        if held(&self.streams) && !held(&self.pulls) {
+            missing.push("the broker serves no pulls; see the log");
+        }
+        if held(&self.streams) && !held(&self.requests) {
+            missing.push("requests for the bundle are not heard yet");
         }
         // One tenant without room is that tenant's trouble; it stands in log and metrics.
         if self.room.full().len() == self.tenants {

@@ -68,7 +68,7 @@ impl Offer {
         if cause.is_full() {
             shared.room.is_full(tenant);
         }
-        match leader::last_on(&shared.context, &stream, &subject).await {
+        match leader::last_on(&shared.client, &stream, &subject).await {
             Ok(Some(theirs)) => Ok(Answered::Theirs(theirs)),
             _ => Err(cause),
         }
@@ -196,7 +196,7 @@ pub(super) fn code_of(stored: &Found) -> Option<Code> {
 
 /// Overwrites an answered job's message in the broker's store. Where that fails, a delivery finds the
 /// answer and acknowledges.
-async fn erase(tenant: &Tenant, sequence: u64, shared: &Shared) {
+pub(super) async fn erase(tenant: &Tenant, sequence: u64, shared: &Shared) {
     let stream = shared.context.get_stream_no_info(jobs_stream(tenant)).await;
     if let Ok(stream) = stream
         && stream.delete_message(sequence).await.is_err()

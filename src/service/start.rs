@@ -1,12 +1,10 @@
 //! What must be there before the first job: the bundle, the broker, its streams, and a chamber that has
 //! what the bundle promises. A broker that is away is waited for; what can never work is an error.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, Event, jetstream};
-use tokio::sync::watch;
-use tracing::{error, info, warn};
+use async_nats::{Client, jetstream};
+use tracing::{error, warn};
 
 use super::link::{Chamber, Live};
 use super::readiness::Readiness;
@@ -15,7 +13,6 @@ use crate::broker::{Backoff, STATUS_STREAM};
 use crate::bundle::{Bundle, SignedBundle};
 use crate::clock::unix_now;
 use crate::config::ServiceConfig;
-use crate::metrics::{BrokerEvent, Metrics};
 
 /// The first and the longest wait before the broker is tried again.
 const BROKER_WAIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
@@ -47,56 +44,6 @@ pub(super) async fn wait_for_all(
     readiness.streams(true);
     agree(bundle, &*chamber.ready().await)?;
     Ok(context)
-}
-
-/// Hears what happens to the connection to the broker, and counts it.
-#[derive(Clone)]
-pub(super) struct Ears {
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) readiness: Arc<Readiness>,
-    /// Counts the connections that were made.
-    pub(super) connections: watch::Sender<u64>,
-}
-
-impl Ears {
-    fn hear(&self, event: &Event) {
-        let counted = match event {
-            Event::Connected => BrokerEvent::Connected,
-            Event::Disconnected | Event::Closed => BrokerEvent::Disconnected,
-            Event::LameDuckMode => BrokerEvent::LameDuck,
-            _ => BrokerEvent::Error,
-        };
-        self.metrics.broker(counted);
-        match counted {
-            BrokerEvent::Connected => {
-                self.readiness.broker(true);
-                self.connections.send_modify(|connections| *connections += 1);
-            }
-            BrokerEvent::Disconnected => self.readiness.broker(false),
-            _ => {}
-        }
-        info!(event = %event, "broker");
-    }
-}
-
-/// Connects, however long it takes; only a configuration that can never work is an error.
-pub(super) async fn connect(config: &ServiceConfig, ears: &Ears) -> Result<Client, ServiceError> {
-    let mut waits = Backoff::new(BROKER_WAIT);
-    loop {
-        let ears = ears.clone();
-        let options = config.nats.options("sealprove").await?.event_callback(move |event| {
-            ears.hear(&event);
-            async {}
-        });
-        match options.connect(config.nats.addresses()).await {
-            Ok(client) => return Ok(client),
-            Err(cause) => warn!(
-                url = config.nats.url, %cause,
-                "the broker cannot be reached; is nats-server running there? trying again"
-            ),
-        }
-        waits.pause().await;
-    }
 }
 
 /// Until streams and consumers are as they must be and the clocks agree; says what is missing, and what

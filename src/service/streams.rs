@@ -282,6 +282,12 @@ fn explicit(config: &ServiceConfig, name: &str, filter_subject: String) -> pull:
     }
 }
 
+/// What a lane's consumer is doing, where the broker can be asked.
+pub(super) async fn lane_info(context: &Context, tenant: &Tenant, lane: Lane) -> Option<Info> {
+    let stream = context.get_stream_no_info(jobs_stream(tenant)).await.ok()?;
+    stream.consumer_info(lane.as_str()).await.ok()
+}
+
 /// Makes a lane's consumer again where the broker says that it is gone; says whether it did.
 ///
 /// # Errors

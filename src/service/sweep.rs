@@ -17,7 +17,7 @@ use tracing::{debug, error, warn};
 use super::Shared;
 use super::leader::{self, Found, ReadError};
 use super::settle::Queued;
-use super::streams::{ADVISORIES_STREAM, SWEEPER, jobs_stream, tenant_of_jobs};
+use super::streams::{self, ADVISORIES_STREAM, SWEEPER, jobs_stream, tenant_of_jobs};
 use crate::clock::unix_now;
 use crate::job::{JobSubject, Lane, Tenant};
 use crate::wire::{Code, H_EXPIRES, LIFETIME_SECONDS_MAX};
@@ -82,7 +82,7 @@ async fn give_up(stream: &str, sequence: u64, shared: &Shared) -> bool {
     let Some(tenant) = tenant_of_jobs(stream).filter(|tenant| shared.config.tenants.contains(tenant)) else {
         return true;
     };
-    match leader::at(&shared.context, stream, sequence).await {
+    match leader::at(&shared.client, stream, sequence).await {
         Ok(None) => true,
         Ok(Some(stored)) => answer(&tenant, &stored, Code::AttemptsExhausted, shared).await,
         Err(cause) => {
@@ -140,7 +140,7 @@ impl Backlog {
         // all that, was given up.
         let mut consumers = Vec::new();
         for lane in Lane::ALL {
-            consumers.push((lane, consumer(tenant, lane, shared).await));
+            consumers.push((lane, streams::lane_info(&shared.context, tenant, lane).await));
         }
         if let Err(cause) = self.read_on(tenant, shared).await {
             debug!(%cause, "the queue cannot be read");
@@ -169,10 +169,10 @@ impl Backlog {
     async fn read_on(&mut self, tenant: &Tenant, shared: &Shared) -> Result<(), ReadError> {
         let stream = jobs_stream(tenant);
         let head =
-            leader::first_from(&shared.context, &stream, 0).await?.map_or(u64::MAX, |head| head.sequence);
+            leader::first_from(&shared.client, &stream, 0).await?.map_or(u64::MAX, |head| head.sequence);
         self.waiting = self.waiting.split_off(&head);
         for _ in 0..BATCH.min(WAITING_MAX - self.waiting.len()) {
-            let Some(stored) = leader::first_from(&shared.context, &stream, self.read_to).await? else {
+            let Some(stored) = leader::first_from(&shared.client, &stream, self.read_to).await? else {
                 break;
             };
             if stored.stored_at_ms / 1000 + YOUNG_SECONDS > unix_now() {
@@ -189,7 +189,7 @@ impl Backlog {
 
     /// Answers a job that is still there, and forgets it.
     async fn end(&mut self, tenant: &Tenant, sequence: u64, code: Code, shared: &Shared) {
-        let over = match leader::at(&shared.context, &jobs_stream(tenant), sequence).await {
+        let over = match leader::at(&shared.client, &jobs_stream(tenant), sequence).await {
             Ok(None) => true,
             Ok(Some(stored)) => answer(tenant, &stored, code, shared).await,
             Err(_) => false,
@@ -205,11 +205,6 @@ fn deadline(stored: &Found) -> u64 {
     let latest = stored.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX;
     let said = stored.header(H_EXPIRES).and_then(|expires| expires.parse().ok());
     said.map_or(latest, |said: u64| said.min(latest))
-}
-
-async fn consumer(tenant: &Tenant, lane: Lane, shared: &Shared) -> Option<Info> {
-    let stream = shared.context.get_stream_no_info(jobs_stream(tenant)).await.ok()?;
-    stream.consumer_info(lane.as_str()).await.ok()
 }
 
 /// Whether a message that is in the stream will never be delivered again: it lies behind everything that
