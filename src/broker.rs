@@ -257,12 +257,13 @@ struct PublishAck {
     duplicate: bool,
 }
 
+/// Why JetStream refused something.
 #[derive(Deserialize)]
-struct ApiError {
+pub(crate) struct ApiError {
     #[serde(default)]
-    err_code: u64,
+    pub(crate) err_code: u64,
     #[serde(default)]
-    description: String,
+    pub(crate) description: String,
 }
 
 /// Publishes into a stream and waits for the broker's word.

@@ -3,6 +3,7 @@
 //! A witness leaves this module only under a seal. What comes back is an answer only if it is from the
 //! process that opened the job; everything else is a hint.
 
+mod error;
 mod state;
 mod ticket;
 mod verify;
@@ -12,21 +13,19 @@ use std::time::Duration;
 use async_nats::{Request, RequestErrorKind, jetstream};
 use futures_util::StreamExt;
 
-use crate::broker::{
-    Backoff, ConnectError, PublishError, ReadError, STATUS_STREAM, answers_stream, direct_get, header_map,
-    publish,
-};
-use crate::bundle::{Bundle, BundleCircuit, BundleError, SignedBundle};
-use crate::circuit::{Circuits, InvalidWitness};
+use crate::broker::{Backoff, PublishError, STATUS_STREAM, answers_stream, direct_get, header_map, publish};
+use crate::bundle::{Bundle, BundleCircuit, SignedBundle};
+use crate::circuit::Circuits;
 use crate::clock::unix_now;
 use crate::config::ClientConfig;
-use crate::envelope::{AnswerBinding, SealError, seal};
+use crate::envelope::{AnswerBinding, seal};
 use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
 use crate::wire::{
     Answer, AnswerHeader, CancelReply, CancelResult, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX,
     Status, VerifyingKeyPin,
 };
 
+pub use error::ClientError;
 pub use state::{State, StateError};
 pub use ticket::{Ticket, TicketError};
 pub use verify::{AnswerError, Verifier};
@@ -43,79 +42,6 @@ const RESUBMIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs
 
 /// How long a service may take to cancel a job, also while its broker elects a leader.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Why something could not be done. Each names its step; causes are in `source`.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No connection.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// No identity is pinned.
-    #[error(
-        "no identity is pinned: put the operator's `identity = \"ed25519:…\"` into the client configuration, \
-         or trust the deployment on first use with `sealprove bundle trust`"
-    )]
-    NoIdentity,
-    /// The bundle is not accepted.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// Nobody serves a bundle, and none was kept.
-    #[error("no service answers with its bundle, and none was kept from before; is a service running?")]
-    NoBundle,
-    /// The bundle does not list the circuit.
-    #[error("the deployment does not prove {0}; `sealprove circuits` lists what it proves")]
-    UnknownCircuit(CircuitId),
-    /// The bundle has no key to seal to.
-    #[error(
-        "the bundle has no key for a job that expires then; choose a nearer deadline, or ask the operator for a new bundle"
-    )]
-    NoKey,
-    /// The circuit refuses the witness.
-    #[error("check the witness: {0}")]
-    Witness(#[from] InvalidWitness),
-    /// The witness is larger than the bundle allows.
-    #[error("the witness has {found} bytes, the deployment takes {most}")]
-    TooLarge {
-        /// Its size.
-        found: usize,
-        /// The limit.
-        most: u32,
-    },
-    /// It cannot be sealed.
-    #[error("seal the witness: the bundle's key is not one")]
-    Seal(#[from] SealError),
-    /// The deadline is out of bounds.
-    #[error("a job lives at least a second and at most 24 hours")]
-    Lifetime,
-    /// The queue is full, and stayed so.
-    #[error(
-        "the queue is full and nothing was accepted ({description}); try again in {}",
-        humantime::format_duration(*retry_after)
-    )]
-    QueueFull {
-        /// The broker's words.
-        description: String,
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// Nobody answers a request to cancel.
-    #[error("cancel the job: no service answers; is one running? A queued job can also just expire")]
-    NoService,
-    /// A service answered, and could not tell.
-    #[error(
-        "cancel the job: the service cannot reach its broker just now, so that nothing is known; try again"
-    )]
-    CancelUnknown,
-    /// The broker refuses the job.
-    #[error("submit the job: {0}")]
-    Submit(#[source] PublishError),
-    /// The broker cannot be read.
-    #[error("ask the broker")]
-    Read(#[from] ReadError),
-    /// What was kept cannot be read or written.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
 
 /// How a job is submitted.
 #[derive(Debug, Clone)]

@@ -89,7 +89,7 @@ fn lifetime(job: &Job, header: &JobHeader, shared: &Shared) -> Result<(), Code> 
     if header.expires > job.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
         return Err(Code::MalformedJob);
     }
-    if !shared.can_be_done(&job.subject.circuit, job.message.payload.len(), header.expires) {
+    if !shared.can_be_done(&job.subject.circuit, job.payload_bytes(), header.expires) {
         return Err(Code::Expired);
     }
     Ok(())

@@ -83,6 +83,11 @@ impl Job {
         Duration::from_millis(unix_now_ms().saturating_sub(self.stored_at_ms))
     }
 
+    /// The size of what was sealed, padded: the same for all witnesses of about one size.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.message.payload.len()
+    }
+
     /// An answer that the network side makes: its code, and nothing else.
     pub(super) fn offer(&self, code: Code) -> Offer {
         let timings = Timings { queued: Some(millis(self.queued())), ..Timings::default() };

@@ -11,11 +11,10 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::delivery::Delivery;
-use super::lease::acknowledge;
 use super::line::Line;
 use super::pull::{self, PullError, Pulls, Queue};
 use super::room::Room;
-use super::{Shared, Stopping, lifecycle, streams, unreadable};
+use super::{Shared, Stopping, lease, lifecycle, streams, unreadable};
 use crate::broker::Backoff;
 use crate::job::{Lane, Tenant};
 use crate::metrics::BrokerEvent;
@@ -96,12 +95,11 @@ impl Intake {
     async fn next(&mut self) -> Result<Delivery, PullError> {
         loop {
             let queues = self.turns.next(&self.shared.room);
-            let gone = Queue { tenant: self.turns.tenants[0].clone(), lane: Lane::Standard };
             tokio::select! {
                 found = find(&mut self.pulls, &queues) => if let Some(delivery) = found? {
                     return Ok(delivery);
                 },
-                () = self.line.broken() => return Err(gone.broken("the connection is gone")),
+                () = self.line.broken() => return Err(PullError::Broken("interrupted".to_owned())),
             }
             self.shared.readiness.pulls(true);
         }
@@ -109,13 +107,16 @@ impl Intake {
 
     /// After a pull that came to nothing. Where the connection broke, a job may have broken it.
     async fn recover(&mut self, cause: &PullError) {
-        if cause.broken {
-            unreadable::answer_all(&self.shared).await;
-            self.line = Line::dial(&self.shared).await;
-            self.pulls = Pulls::on(self.line.client.clone());
-        } else {
-            self.waits.pause().await;
-            restore(&cause.queue, &self.shared).await;
+        match cause {
+            PullError::Broken(_) => {
+                unreadable::answer_all(&self.shared).await;
+                self.line = Line::dial(&self.shared).await;
+                self.pulls = Pulls::on(self.line.client.clone());
+            }
+            PullError::Refused { queue, .. } => {
+                self.waits.pause().await;
+                restore(queue, &self.shared).await;
+            }
         }
     }
 
@@ -161,8 +162,7 @@ async fn find(pulls: &mut Pulls, queues: &[Queue]) -> Result<Option<Delivery>, P
 async fn give_back(delivery: &Delivery, delay: Duration, shared: &Shared) {
     shared.metrics.handed_back();
     debug!("a delivery that there is no slot for goes back");
-    let nak = format!("-NAK {{\"delay\": {}}}", delay.as_nanos());
-    if !acknowledge(&shared.client, delivery.reply(), &nak).await {
+    if !lease::give_back(&shared.client, delivery.reply(), delay).await {
         warn!("a delivery could not be handed back; its lease will run out");
     }
 }

@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::broker::REQUEST_TIMEOUT;
+use crate::broker::{ApiError, REQUEST_TIMEOUT};
 
 /// A message as the leader has it.
 #[derive(Debug, Clone)]
@@ -72,14 +72,6 @@ struct Message {
     #[serde(default)]
     data: String,
     time: String,
-}
-
-#[derive(Deserialize)]
-struct ApiError {
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
 }
 
 /// JetStream's "no message found".

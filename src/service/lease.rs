@@ -55,6 +55,11 @@ impl Drop for Lease {
     }
 }
 
+/// Gives a delivery back, to be delivered again after `delay`; says whether the broker took it.
+pub(super) async fn give_back(client: &Client, reply: &Subject, delay: Duration) -> bool {
+    acknowledge(client, reply, &format!("-NAK {{\"delay\": {}}}", delay.as_nanos())).await
+}
+
 /// Sends an acknowledgement of any kind as a request, so that its failure is seen.
 pub(super) async fn acknowledge(client: &Client, reply: &Subject, kind: &str) -> bool {
     let request = Request::new().payload(kind.to_owned().into()).timeout(Some(REQUEST_TIMEOUT));

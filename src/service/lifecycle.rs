@@ -10,7 +10,7 @@ use super::Shared;
 use super::admission::{self, NotNow};
 use super::delivery::{Delivery, Job};
 use super::leader::{self, ReadError};
-use super::lease::{Lease, acknowledge};
+use super::lease::{Lease, acknowledge, give_back};
 use super::link::{NoReply, Reply};
 use super::live::Ear;
 use super::settle::{Finished, Offer, Settled, settle_answered};
@@ -135,8 +135,7 @@ impl Job {
         info!(job = %self.subject.job, reason, delay_ms = crate::clock::millis(delay), "handed back");
         // Without its lease, the delivery is somebody else's already.
         if lease.is_held() {
-            let nak = format!("-NAK {{\"delay\": {}}}", delay.as_nanos());
-            let _ = acknowledge(&shared.client, &self.reply, &nak).await;
+            let _ = give_back(&shared.client, &self.reply, delay).await;
         }
         None
     }
@@ -196,7 +195,7 @@ impl Admitted {
         if attempt > 0 && matches!(self.job.is_answered(shared).await, Ok(true)) {
             return Attempt::AnsweredElsewhere;
         }
-        if !shared.can_be_done(&self.job.subject.circuit, self.payload_bytes(), self.header.expires) {
+        if !shared.can_be_done(&self.job.subject.circuit, self.job.payload_bytes(), self.header.expires) {
             return Attempt::Final(Code::Expired);
         }
         let Some(chamber) = shared.chamber.live() else {
@@ -220,10 +219,6 @@ impl Admitted {
             Err(NoReply::Ended(End::TimedOut)) if left < limit => Attempt::Final(Code::Expired),
             Err(no_reply) => self.judge(no_reply),
         }
-    }
-
-    fn payload_bytes(&self) -> usize {
-        self.job.message.payload.len()
     }
 
     /// What follows from the way in which a process ended.
@@ -280,7 +275,7 @@ impl Admitted {
             }
         }
         if let (Code::Ok, Some(proved)) = (head.code, head.timings.proved) {
-            shared.pace.learn(circuit, self.payload_bytes(), Duration::from_millis(proved));
+            shared.pace.learn(circuit, self.job.payload_bytes(), Duration::from_millis(proved));
         }
         let header =
             AnswerHeader { code: head.code, mode: head.mode, content_type: head.content_type, tag: head.tag };
@@ -299,7 +294,7 @@ impl Admitted {
             attempt: self.job.delivered + attempt,
             faults: self.faults,
             since: unix_now(),
-            expected_ms: shared.pace.usually(circuit, self.payload_bytes()).map(crate::clock::millis),
+            expected_ms: shared.pace.usually(circuit, self.job.payload_bytes()).map(crate::clock::millis),
         };
         // Cannot panic: a struct of numbers and strings.
         let payload = serde_json::to_vec(&status).expect("a status serialises");

@@ -34,12 +34,24 @@ pub(super) struct Queue {
 
 /// A pull came to nothing.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the broker does not serve a pull on {queue}: {reason}")]
-pub(super) struct PullError {
-    pub(super) queue: Queue,
-    reason: String,
-    /// The connection itself is of no use any more.
-    pub(super) broken: bool,
+pub(super) enum PullError {
+    /// The connection is of no use any more.
+    #[error("the connection that jobs come in on is gone: {0}")]
+    Broken(String),
+    /// The broker does not serve this queue at the moment.
+    #[error("the broker does not serve a pull on {queue}: {reason}")]
+    Refused {
+        /// Which.
+        queue: Queue,
+        /// What it says.
+        reason: String,
+    },
+}
+
+impl PullError {
+    fn broken(error: impl std::error::Error) -> Self {
+        PullError::Broken(error.to_string())
+    }
 }
 
 /// A job, or that there is none.
@@ -139,17 +151,17 @@ struct Pull {
 impl Pull {
     async fn send(client: &Client, queue: &Queue, request: &Value) -> Result<Self, PullError> {
         let inbox = client.new_inbox();
-        let subscriber = client.subscribe(inbox.clone()).await.map_err(|error| queue.broken(error))?;
+        let subscriber = client.subscribe(inbox.clone()).await.map_err(PullError::broken)?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", jobs_stream(&queue.tenant), queue.lane);
         let payload = request.to_string().into();
-        client.publish_with_reply(subject, inbox, payload).await.map_err(|error| queue.broken(error))?;
+        client.publish_with_reply(subject, inbox, payload).await.map_err(PullError::broken)?;
         Ok(Pull { queue: queue.clone(), subscriber })
     }
 
     async fn answer(&mut self) -> Pulled {
         let message = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
-        let message = message.map_err(|_| self.queue.failed("it gives no sign of life"))?;
-        let message = message.ok_or_else(|| self.queue.broken("the connection is closed"))?;
+        let message = message.map_err(|_| self.queue.refused("it gives no sign of life"))?;
+        let message = message.ok_or_else(|| PullError::Broken("closed".to_owned()))?;
         let (status, description) = (message.status, message.description.clone());
         // Whoever publishes a job can write a status into it; only the broker writes where to acknowledge.
         if let Some(delivery) = Delivery::new(message) {
@@ -160,20 +172,16 @@ impl Pull {
             Some(status) => {
                 let reason = description.as_deref().unwrap_or_default();
                 debug!(queue = %self.queue, %status, reason, "pull ended");
-                Err(self.queue.failed(format!("{status} {reason}")))
+                Err(self.queue.refused(format!("{status} {reason}")))
             }
-            None => Err(self.queue.failed("it sent what is no delivery")),
+            None => Err(self.queue.refused("it sent what is no delivery")),
         }
     }
 }
 
 impl Queue {
-    fn failed(&self, reason: impl ToString) -> PullError {
-        PullError { queue: self.clone(), reason: reason.to_string(), broken: false }
-    }
-
-    pub(super) fn broken(&self, reason: impl ToString) -> PullError {
-        PullError { broken: true, ..self.failed(reason) }
+    fn refused(&self, reason: impl Into<String>) -> PullError {
+        PullError::Refused { queue: self.clone(), reason: reason.into() }
     }
 }
 
