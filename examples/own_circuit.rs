@@ -37,6 +37,10 @@ const K: u32 = 4;
 /// Written by hand. Another circuit has another digest, and then needs another name: clients pin it.
 const VERIFYING_KEY: &str = "sha256:cc4624888bd6fb3de028878c85c185e676e801cb8143154f6fb159fdf63e082d";
 
+/// What is freed is wiped: a chamber starts with no other allocator.
+#[global_allocator]
+static ALLOCATOR: sealprove::chamber::WipingAllocator = sealprove::chamber::WipingAllocator;
+
 fn main() -> ExitCode {
     sealprove::main(Circuits::new().with(Factors))
 }
@@ -153,6 +157,7 @@ impl Circuit for Factors {
             witness_bytes_max: 256,
             answer_bytes_max: 8192,
             time_limit: Duration::from_secs(10),
+            memory_bytes: 64 << 20,
         }
     }
 

@@ -7,25 +7,33 @@
 //! interrupted, but a process can be killed; fork gives the process its keys without building them.
 //!
 //! While the keys are built there are more threads: those that build, and a lookout that ends the process
-//! when its service ends. When the chamber ends it clears its socket away.
+//! when its service ends. Then the chamber locks itself, and can open nothing any more: new keys or circuits
+//! mean a new chamber.
 //!
-//! **Architecture Invariant:** the chamber forks only while it has one thread.
+//! **Architecture Invariant:** the chamber forks only while it has one thread, and locks itself before it
+//! accepts its first connection.
 
+mod allocator;
 mod keys;
 mod limits;
 mod lookout;
 mod process;
-mod socket;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::circuit::{BuildError, Circuit, Circuits, Descriptor, ProvingKey};
-use crate::frame::{Event, ReadyCircuit};
+use crate::config::Sandbox;
+use crate::frame::{Event, Locks, ReadyCircuit};
 use crate::job::{CircuitId, Deployment};
+use crate::sandbox::{self, LockError};
+
+pub use allocator::WipingAllocator;
+pub(crate) use limits::leave_stopping_to_the_service;
 
 /// What a chamber is started with.
 #[derive(Debug)]
@@ -38,6 +46,8 @@ pub struct Config {
     pub listen: PathBuf,
     /// How many job processes there may be at once.
     pub jobs_max: usize,
+    /// Whether it locks itself and its jobs.
+    pub sandbox: Sandbox,
 }
 
 /// Why a chamber did not start, or ended.
@@ -71,6 +81,15 @@ pub enum ChamberError {
         /// What came out.
         built: String,
     },
+    /// The program's allocator is another.
+    #[error(
+        "this program does not wipe the memory that it frees: declare `#[global_allocator] static ALLOCATOR: \
+         sealprove::chamber::WipingAllocator = sealprove::chamber::WipingAllocator;` in its main file"
+    )]
+    Allocator,
+    /// It cannot be locked.
+    #[error("lock the chamber")]
+    Lock(#[from] LockError),
     /// There are threads where there must be none.
     #[error("the chamber has {0} threads and forks only with one")]
     Threads(u64),
@@ -95,6 +114,9 @@ struct Loaded {
     deployment: Deployment,
     keys: keys::LockedKeys,
     circuits: BTreeMap<CircuitId, LoadedCircuit>,
+    sandbox: Sandbox,
+    /// The memory that a job process is born with, in bytes.
+    birth_bytes: u64,
 }
 
 struct LoadedCircuit {
@@ -109,23 +131,33 @@ struct LoadedCircuit {
 /// # Errors
 /// Why it could not start or go on.
 pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(), ChamberError> {
-    limits::ignore_stop_signals();
+    leave_stopping_to_the_service();
     limits::name_process(c"sealprove-chamb");
     limits::no_core_dumps().map_err(ChamberError::os("turn core dumps off"))?;
-    let threads = limits::ThreadCount::open().map_err(ChamberError::os("open the thread count"))?;
-    let socket = socket::Socket::at(&config.listen);
-    let lookout = lookout::Lookout::post(&control, socket.path())?;
-    let loaded = Loaded {
+    if config.sandbox == Sandbox::On && !allocator::is_in_force() {
+        return Err(ChamberError::Allocator);
+    }
+    let own = limits::Own::open().map_err(ChamberError::os("open this process's own page of /proc"))?;
+    let lookout = lookout::Lookout::post(&control)?;
+    let mut loaded = Loaded {
         deployment: config.deployment.clone(),
         keys: keys::LockedKeys::load(&config.keys)?,
         circuits: build_all(circuits)?,
+        sandbox: config.sandbox,
+        birth_bytes: 0,
     };
     lookout.call_back();
-    threads.wait_for_one()?;
+    own.wait_for_one_thread()?;
+    loaded.birth_bytes = own.data_bytes().map_err(ChamberError::os("measure this process"))?;
 
-    let listener = socket.bind().map_err(ChamberError::os("bind the chamber's socket"))?;
-    let mut watch = watch::Watch::new(listener, control, config.jobs_max, threads)?;
-    watch.tell(&ready(&loaded));
+    let listener = UnixListener::bind(&config.listen);
+    let listener = listener.map_err(ChamberError::os("bind the chamber's socket"))?;
+    let mut watch = watch::Watch::new(listener, control, config.jobs_max, own)?;
+    let locks = match config.sandbox {
+        Sandbox::On => sandbox::lock_chamber()?,
+        Sandbox::Off => Locks::default(),
+    };
+    watch.tell(&ready(&loaded, config, locks));
     watch.run(&loaded)
 }
 
@@ -161,11 +193,17 @@ fn build(circuit: &std::sync::Arc<dyn Circuit>) -> Result<LoadedCircuit, Chamber
     Ok(LoadedCircuit { circuit: circuit.clone(), descriptor, proving_key, built_ms })
 }
 
-fn ready(loaded: &Loaded) -> Event {
+fn ready(loaded: &Loaded, config: &Config, locks: Locks) -> Event {
     let circuit = |circuit: &LoadedCircuit| ReadyCircuit {
         id: circuit.descriptor.id.clone(),
         verifying_key: circuit.descriptor.verifying_key(),
         built_ms: circuit.built_ms,
     };
-    Event::Ready { keys: loaded.keys.ids(), circuits: loaded.circuits.values().map(circuit).collect() }
+    Event::Ready {
+        keys: loaded.keys.ids(),
+        circuits: loaded.circuits.values().map(circuit).collect(),
+        listen: config.listen.clone(),
+        locks,
+        birth_bytes: loaded.birth_bytes,
+    }
 }

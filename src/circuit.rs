@@ -31,6 +31,12 @@ pub trait Circuit: Send + Sync + 'static {
     /// only if the circuit says so.
     fn sample_witness(&self) -> Vec<u8>;
 
+    /// A valid witness that takes as much time and memory as any that [`Circuit::check`] lets through, for
+    /// self-tests: what it proves under, every job does. By default the sample, for circuits of one size.
+    fn largest_witness(&self) -> Vec<u8> {
+        self.sample_witness()
+    }
+
     /// Builds the verifying key. Seconds. Runs in the rayon pool of its caller.
     ///
     /// # Errors
@@ -121,6 +127,9 @@ pub struct Descriptor {
     pub answer_bytes_max: u32,
     /// The wall-clock limit of one proof, unless the operator sets another.
     pub time_limit: Duration,
+    /// The ceiling of what one proof may allocate, in bytes, unless the operator sets another: measured on
+    /// the largest witness, with room to spare. A self-test that hits it keeps the service from starting.
+    pub memory_bytes: u64,
 }
 
 impl Descriptor {

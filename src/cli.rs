@@ -20,6 +20,8 @@ mod demo;
 #[cfg(feature = "service")]
 mod dev;
 #[cfg(feature = "service")]
+mod doctor;
+#[cfg(feature = "service")]
 mod serve;
 
 use std::process::ExitCode;
@@ -212,6 +214,9 @@ enum Command {
     /// Show the path of two jobs, hop by hop
     #[cfg(feature = "service")]
     Demo(demo::Args),
+    /// Close every lock on this machine, and try them
+    #[cfg(feature = "service")]
+    Doctor(doctor::Args),
     /// Measure what the whole path adds to a bare proof
     #[cfg(feature = "service")]
     Bench(bench::Args),
@@ -220,7 +225,11 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// The key side of a service; started by it
+    /// What starts the key side of a service; started by it
+    #[cfg(feature = "service")]
+    #[command(hide = true)]
+    Launcher(serve::LauncherArgs),
+    /// The key side of a service
     #[cfg(feature = "service")]
     #[command(hide = true)]
     Chamber(serve::ChamberArgs),
@@ -229,33 +238,43 @@ enum Command {
 /// Runs the program with these circuits. What a program of your own calls, with circuits of its own.
 pub fn main(circuits: Circuits) -> ExitCode {
     let cli = Cli::parse();
-    #[cfg(feature = "service")]
-    if let Command::Chamber(args) = &cli.command {
-        // Before anything starts a thread, and without a word on any stream but the standard error.
-        return report(serve::chamber(args, &circuits));
-    }
-    telemetry::init(cli.verbose, matches_serve(&cli.command));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return report(Err(error.into())),
-    };
-    let exit = report(runtime.block_on(run(cli, &circuits)));
+    let connection = cli.connection;
+    // What follows first is locked or forks while it has one thread, so it is not run on a runtime.
+    report(match cli.command {
+        #[cfg(feature = "service")]
+        Command::Chamber(args) => serve::chamber(&args, &circuits),
+        #[cfg(feature = "service")]
+        Command::Launcher(args) => {
+            telemetry::init(cli.verbose, true);
+            serve::launcher(args)
+        }
+        #[cfg(feature = "service")]
+        Command::Serve(args) => {
+            telemetry::init(cli.verbose, true);
+            serve::serve(&args, &circuits)
+        }
+        #[cfg(feature = "service")]
+        Command::Doctor(args) => {
+            telemetry::init(cli.verbose, false);
+            doctor::run(&args)
+        }
+        command => {
+            telemetry::init(cli.verbose, false);
+            on_runtime(run(command, &connection, &circuits))
+        }
+    })
+}
+
+/// Runs a command to its end; what it has left running ends with it.
+fn on_runtime(command: impl Future<Output = Outcome_>) -> Outcome_ {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(command);
     runtime.shutdown_background();
-    exit
+    outcome
 }
 
-fn matches_serve(command: &Command) -> bool {
-    #[cfg(feature = "service")]
-    if let Command::Serve(_) = command {
-        return true;
-    }
-    let _ = command;
-    false
-}
-
-async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
-    let connection = &cli.connection;
-    match cli.command {
+async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+    match command {
         Command::Submit(args) => submit::run(&args, connection, circuits).await,
         Command::Answer(args) => collect::run(&args, connection, circuits).await,
         Command::Check(args) => look::check(&args, circuits),
@@ -275,15 +294,15 @@ async fn run(cli: Cli, circuits: &Circuits) -> Outcome_ {
         #[cfg(feature = "service")]
         Command::Streams(args) => serve::streams(&args).await,
         #[cfg(feature = "service")]
-        Command::Serve(args) => serve::serve(&args, circuits).await,
-        #[cfg(feature = "service")]
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]
         Command::Demo(args) => demo::run(&args, circuits).await,
         #[cfg(feature = "service")]
         Command::Bench(args) => bench::run(&args, circuits).await,
         #[cfg(feature = "service")]
-        Command::Chamber(_) => unreachable!("a chamber is run before the runtime is built"),
+        Command::Serve(_) | Command::Doctor(_) | Command::Launcher(_) | Command::Chamber(_) => {
+            unreachable!("is run before there is a runtime")
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::de::DeserializeOwned;
@@ -98,9 +99,47 @@ pub struct Slots {
     /// One turn in so many asks the standard lane before the express lane: the share that express cannot
     /// take from it. At least 2.
     pub standard_turn: u32,
+    /// Whether processes lock themselves. Service only.
+    pub sandbox: Sandbox,
+    /// The memory that the service with all its processes may take; by default what machine and cgroup allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
     /// How long running proofs may go on after SIGTERM; what is not done by then is handed back.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
+}
+
+/// Whether processes lock themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sandbox {
+    /// They do, and do not start where they cannot.
+    #[default]
+    On,
+    /// They do not: a decoder or a prover that is taken over owns what the service's user owns.
+    Off,
+}
+
+impl Sandbox {
+    /// As it is written in configurations and arguments.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sandbox::On => "on",
+            Sandbox::Off => "off",
+        }
+    }
+}
+
+impl std::str::FromStr for Sandbox {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "on" => Ok(Sandbox::On),
+            "off" => Ok(Sandbox::Off),
+            _ => Err("expected on or off"),
+        }
+    }
 }
 
 /// The `[admin]` table.
@@ -136,6 +175,10 @@ pub struct CircuitLimits {
     /// How long one proof may take before its process is killed; the circuit's own limit by default.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<Duration>,
+    /// How much memory one proof may take before its process is ended, beyond what the chamber shares with it
+    /// and the stacks of its threads; the circuit's own need by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<ByteSize>,
 }
 
 fn one_tenant() -> Vec<Tenant> {
@@ -149,6 +192,8 @@ impl Default for Slots {
             slots: 1,
             threads: u32::try_from(threads).unwrap_or(1),
             standard_turn: 8,
+            sandbox: Sandbox::On,
+            memory: None,
             grace: Duration::from_secs(30),
         }
     }

@@ -1,7 +1,7 @@
 //! What the service and the chamber say to each other: bounded frames over one connection a job, and
 //! events over one control connection.
 //!
-//! On a job's connection the service first writes an [`Order`], 32 bytes of numbers that the chamber
+//! On a job's connection the service first writes an [`Order`], 40 bytes of numbers that the chamber
 //! reads before it forks, and then a frame with the sealed job, which only the job process reads. The
 //! job process writes one frame back. On the control connection the chamber writes [`Event`]s and
 //! reads nothing; its end is the order to finish.
@@ -9,15 +9,18 @@
 //! A frame is `head length (4 bytes, big-endian) ‖ body length (4 bytes) ‖ head (JSON) ‖ body`. Lengths
 //! are checked before anything is allocated. No type here can hold a secret in clear.
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::job::{AnswerMode, KeyId, VerifyingKeyDigest};
-use crate::job::{CircuitId, JobId, Lane, Tenant};
-use crate::wire::{Code, Timings};
+use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, KeyId, Lane, Tenant, VerifyingKeyDigest};
+use crate::wire::{Code, JobHeader, Timings};
 
 /// Bytes of an [`Order`].
-pub const ORDER_BYTES: usize = 32;
+pub const ORDER_BYTES: usize = 40;
+/// The stack of each thread that a job proves with, in bytes.
+pub const STACK_BYTES: u64 = 2 * 1024 * 1024;
 /// Bytes before head and body of a frame.
 pub const PREFIX_BYTES: usize = 8;
 /// The longest head, in bytes.
@@ -34,6 +37,8 @@ pub struct Order {
     pub ticket: u64,
     /// When the chamber kills the process, in milliseconds from now.
     pub limit_ms: u64,
+    /// How much memory the process may take beyond what it is born with and its threads' stacks, in bytes.
+    pub memory_bytes: u64,
     /// How many threads the process may prove with.
     pub threads: u32,
 }
@@ -45,7 +50,8 @@ impl Order {
         bytes[..8].copy_from_slice(&ORDER_MAGIC);
         bytes[8..16].copy_from_slice(&self.ticket.to_be_bytes());
         bytes[16..24].copy_from_slice(&self.limit_ms.to_be_bytes());
-        bytes[24..28].copy_from_slice(&self.threads.to_be_bytes());
+        bytes[24..32].copy_from_slice(&self.memory_bytes.to_be_bytes());
+        bytes[32..36].copy_from_slice(&self.threads.to_be_bytes());
         bytes
     }
 
@@ -54,10 +60,12 @@ impl Order {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (ticket, rest) = rest.split_first_chunk::<8>()?;
         let (limit_ms, rest) = rest.split_first_chunk::<8>()?;
+        let (memory_bytes, rest) = rest.split_first_chunk::<8>()?;
         let (threads, reserved) = rest.split_first_chunk::<4>()?;
         let order = Order {
             ticket: u64::from_be_bytes(*ticket),
             limit_ms: u64::from_be_bytes(*limit_ms),
+            memory_bytes: u64::from_be_bytes(*memory_bytes),
             threads: u32::from_be_bytes(*threads),
         };
         (*magic == ORDER_MAGIC && reserved == [0; 4] && order.threads > 0).then_some(order)
@@ -89,6 +97,16 @@ pub struct JobHead {
     pub queued_ms: u64,
 }
 
+impl JobHead {
+    /// Of a job with this header, at its `attempt`th attempt.
+    pub fn of(header: JobHeader, attempt: u32, queued_ms: u64) -> Self {
+        let JobHeader { subject, key, expires, answer, verifying_key } = header;
+        let JobSubject { tenant, lane, circuit, job } = subject;
+        let verifying_key = verifying_key.into();
+        JobHead { tenant, lane, circuit, job, key, expires, answer, verifying_key, attempt, queued_ms }
+    }
+}
+
 /// The head of a job process's answer; the body is the payload of the answer message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyHead {
@@ -116,6 +134,12 @@ pub enum Event {
         keys: Vec<KeyId>,
         /// The circuits that are there, with the verifying keys that were built.
         circuits: Vec<ReadyCircuit>,
+        /// Where it takes jobs.
+        listen: PathBuf,
+        /// How it is locked, and every job with it.
+        locks: Locks,
+        /// The memory that every job process is born with, in bytes.
+        birth_bytes: u64,
     },
     /// A process was forked for an order.
     Started {
@@ -130,6 +154,8 @@ pub enum Event {
         ticket: u64,
         /// How it ended.
         end: End,
+        /// The most memory that it had resident, in bytes, with what it was born with.
+        peak_bytes: u64,
     },
 }
 
@@ -142,6 +168,16 @@ pub struct ReadyCircuit {
     pub verifying_key: VerifyingKeyDigest,
     /// How long building its keys took, in milliseconds.
     pub built_ms: u64,
+}
+
+/// Which locks are in force in a process; as `sandbox` closes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Locks {
+    /// System calls are filtered (seccomp).
+    pub calls: bool,
+    /// The version of Landlock's interface that holds files, and from 4 on TCP, from 6 on signals and
+    /// abstract sockets; 0 where the kernel has none.
+    pub files: u32,
 }
 
 /// How a job process ended.
@@ -214,8 +250,6 @@ pub enum Exit {
     Answered = 0,
     /// An allocation was refused.
     OutOfMemory = 86,
-    /// It aborted.
-    Aborted = 87,
     /// It panicked.
     Panicked = 88,
     /// What it read is not a job.
@@ -230,7 +264,6 @@ impl Exit {
         match status {
             0 => End::Answered,
             86 => End::OutOfMemory,
-            87 => End::Aborted,
             88 => End::Panicked,
             89 => End::BadFrame,
             90 => End::NotStarted,
@@ -287,9 +320,9 @@ mod tests {
 
     #[test]
     fn an_order_reads_as_it_was_written() {
-        let order = Order { ticket: u64::MAX, limit_ms: 30_000, threads: 2 };
+        let order = Order { ticket: u64::MAX, limit_ms: 30_000, memory_bytes: 1 << 40, threads: 2 };
         assert_eq!(Order::from_bytes(&order.to_bytes()), Some(order));
-        for index in [0, 7, 28, 31] {
+        for index in [0, 7, 36, 39] {
             let mut bytes = order.to_bytes();
             bytes[index] ^= 1;
             assert_eq!(Order::from_bytes(&bytes), None, "byte {index}");

@@ -58,6 +58,12 @@ pub mod service;
 #[cfg(feature = "service")]
 pub mod chamber;
 
+// Between them: who starts chambers, and the locks of both.
+#[cfg(feature = "service")]
+pub mod launcher;
+#[cfg(feature = "service")]
+pub mod sandbox;
+
 // Around them.
 #[cfg(feature = "client")]
 mod cli;

@@ -10,7 +10,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::frame::End;
+use crate::frame::{End, Locks};
 use crate::job::{CircuitId, Lane};
 use crate::wire::{CancelResult, Code, Outcome};
 
@@ -133,6 +133,8 @@ pub struct Metrics {
     chamber_starts: IntCounter,
     ready: IntGauge,
     build_seconds: GaugeVec,
+    self_test_seconds: GaugeVec,
+    locks: IntGaugeVec,
 }
 
 impl Metrics {
@@ -230,6 +232,18 @@ impl Metrics {
                 "How long did building a circuit's keys take?",
                 &["circuit"],
             ),
+            self_test_seconds: gauges_f64(
+                &registry,
+                "sealprove_self_test_seconds",
+                "How long did the last self-test of a circuit prove, with its smallest and its largest witness?",
+                &["circuit", "witness"],
+            ),
+            locks: gauges(
+                &registry,
+                "sealprove_locks",
+                "Which locks are closed? Landlock's version, or 0 where the kernel has none; seccomp 1 or 0.",
+                &["process", "lock"],
+            ),
             registry,
             circuits,
         };
@@ -249,6 +263,7 @@ impl Metrics {
                 self.phases.with_label_values(&[circuit, phase.as_str()]);
             }
         }
+        ["service", "chamber"].iter().for_each(|process| self.locked(process, Locks::default()));
         CancelResult::ALL.iter().for_each(|result| drop(self.cancels.with_label_values(&[result.as_str()])));
         SWEPT.iter().for_each(|code| drop(self.swept.with_label_values(&[code.as_str()])));
         ATTEMPTS.iter().for_each(|attempt| drop(self.deliveries.with_label_values(&[*attempt])));
@@ -350,6 +365,19 @@ impl Metrics {
     /// Building a circuit's keys took so long.
     pub fn built(&self, circuit: &CircuitId, took: Duration) {
         self.build_seconds.with_label_values(&[self.circuit(circuit)]).set(took.as_secs_f64());
+    }
+
+    /// A circuit's self-test proved for so long.
+    pub fn self_tested(&self, circuit: &CircuitId, is_largest: bool, took: Duration) {
+        let witness = if is_largest { "largest" } else { "smallest" };
+        let labels = [self.circuit(circuit), witness];
+        self.self_test_seconds.with_label_values(&labels).set(took.as_secs_f64());
+    }
+
+    /// The service or its chamber is locked so.
+    pub fn locked(&self, process: &'static str, locks: Locks) {
+        self.locks.with_label_values(&[process, "seccomp"]).set(i64::from(locks.calls));
+        self.locks.with_label_values(&[process, "landlock"]).set(i64::from(locks.files));
     }
 
     /// The page that Prometheus scrapes.

@@ -1,13 +1,17 @@
 //! The service: the network side. It pulls one sealed job for each free slot, has the chamber prove it,
-//! stores the one answer, and acknowledges. It holds no key and sees no witness.
+//! stores the one answer, and acknowledges. It holds no key and sees no witness, and before it meets anybody
+//! it locks itself out of where the keys are.
 //!
 //! [`run`] is the table of contents; [`lifecycle`] is the path of one job.
 //!
 //! **Architecture Invariant:** nothing in this folder names a private key or a witness, or opens a seal.
 
 // Before the first job: broker, streams, chamber.
+mod chambers;
+mod limits;
 mod line;
 mod link;
+mod selftest;
 mod start;
 pub mod streams;
 
@@ -25,6 +29,7 @@ mod settle;
 mod admin;
 mod cancel;
 mod desk;
+pub mod doctor;
 mod live;
 mod pace;
 mod readiness;
@@ -49,13 +54,16 @@ use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
 use crate::job::CircuitId;
 use crate::metrics::Metrics;
-use link::Chamber;
+use crate::sandbox::LockError;
+use chambers::{Chambers, Start, Supervisor};
+use limits::{Budget, Limits};
 use live::Live;
 use pace::Pace;
 use readiness::Readiness;
 use room::Room;
+use selftest::SelfTest;
 
-pub use link::ChamberCommand;
+pub use start::Setup;
 
 /// How long jobs that are handed back may take to be handed back.
 const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -83,9 +91,34 @@ pub enum ServiceError {
         /// A key or circuit.
         what: String,
     },
+    /// This process cannot be locked.
+    #[error("lock the service")]
+    Lock(#[from] LockError),
+    /// The process that starts chambers cannot be started, or is gone.
+    #[error("start a chamber: the launcher is gone")]
+    Launcher(#[source] std::io::Error),
     /// No chamber can be started.
     #[error("the chamber ended before it was ready; its error is above, on standard error")]
     Chamber,
+    /// This machine is too small for so many slots.
+    #[error(
+        "{sum}, and there are {available}: lower service.slots or a circuit's memory_limit, or give it more \
+         memory (service.memory, where the limit found is not the real one)"
+    )]
+    Memory {
+        /// What is needed for what.
+        sum: String,
+        /// What there is.
+        available: String,
+    },
+    /// A circuit does not prove its own sample here.
+    #[error("the self-test of {circuit}: {reason}")]
+    SelfTest {
+        /// Which circuit.
+        circuit: CircuitId,
+        /// What happened.
+        reason: String,
+    },
     /// The admin address cannot be used.
     #[error("listen on the admin address {address}")]
     Admin {
@@ -106,20 +139,20 @@ struct Shared {
     config: ServiceConfig,
     bundle: Bundle,
     metrics: Arc<Metrics>,
-    chamber: Chamber,
-    pace: Pace,
+    chambers: Chambers,
+    pace: Arc<Pace>,
     room: Arc<Room>,
     live: Live,
-    time_limits: HashMap<CircuitId, Duration>,
+    limits: HashMap<CircuitId, Limits>,
     readiness: Arc<Readiness>,
     hand_back: watch::Receiver<bool>,
 }
 
 impl Shared {
-    fn time_limit(&self, circuit: &CircuitId) -> Duration {
+    fn limits(&self, circuit: &CircuitId) -> Limits {
         // Cannot panic: admission refuses circuits that are not in the bundle, and start-up those that are
         // not in the build.
-        *self.time_limits.get(circuit).expect("an admitted circuit has a limit")
+        *self.limits.get(circuit).expect("an admitted circuit has limits")
     }
 
     /// Whether a proof that is started now can be there before `expires`, in Unix seconds.
@@ -141,68 +174,86 @@ impl Shared {
 /// rest back at once.
 ///
 /// # Errors
-/// When it cannot start. A broker that is away is waited for.
+/// When it cannot start, or not go on. A broker that is away is waited for.
 pub async fn run(
-    config: ServiceConfig,
-    time_limits: HashMap<CircuitId, Duration>,
-    chamber: impl FnOnce(&Bundle) -> ChamberCommand,
+    setup: Setup,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServiceError> {
-    let (signed, bundle) = start::read_bundle(&config).await?;
+    let Setup { config, bundle, served, limits, samples, launcher, available_bytes, locks } = setup;
     let metrics = Arc::new(Metrics::new(bundle.circuits.iter().map(|circuit| circuit.id.clone()).collect()));
     metrics.slots(config.service.slots);
+    metrics.locked("service", locks);
     let room = Arc::new(Room::default());
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
     let address = config.admin.listen;
     let bound = admin::serve(address, metrics.clone(), readiness.clone()).await;
     let bound = bound.map_err(|source| ServiceError::Admin { address, source })?;
     info!(address = %bound, deployment = %bundle.deployment, serial = bundle.serial, "admin address open");
+    info!(calls = locks.calls, files = locks.files, "the service is locked");
 
-    let chamber = Chamber::start(chamber(&bundle), metrics.clone());
+    let pace = Arc::new(Pace::default());
+    let budget = Budget::new(available_bytes, config.service.slots, limits.values().copied());
+    let self_test =
+        SelfTest { bundle: bundle.clone(), samples, pace: pace.clone(), metrics: metrics.clone() };
+    let start = Start { launcher, budget, self_test, metrics: metrics.clone() };
+    let (chambers, mut supervisor) = Chambers::start(start);
     let health = readiness.clone();
-    chamber.follow(move |ready| health.chamber(ready));
+    chambers.follow(move |ready| health.chamber(ready));
     let stopping = Stopping::after(shutdown);
     let health = readiness.clone();
     let heard = move |event| health.heard(event);
     let started = async {
         let client = line::connect(&config, metrics.clone(), heard).await?;
-        let context = start::wait_for_all(&client, &config, &bundle, &chamber, &readiness).await?;
+        let context = start::wait_for_all(&client, &config, &bundle, &chambers, &readiness).await?;
         Ok::<_, ServiceError>((client, context))
     };
     let (client, context) = tokio::select! {
         started = started => started?,
-        () = chamber.never_ready() => return Err(ServiceError::Chamber),
-        () = stopping.wait() => { chamber.stop().await; return Ok(()) },
+        fault = supervisor.fault() => return Err(fault),
+        () = stopping.wait() => { supervisor.stop().await; return Ok(()) },
     };
 
     let (stop, hand_back) = watch::channel(false);
-    let (pace, live) = (Pace::default(), Live::default());
+    let live = Live::default();
     let shared = Arc::new(Shared {
         client,
         context,
         config,
         bundle,
         metrics,
-        chamber,
+        chambers,
         pace,
         room,
         live,
-        time_limits,
+        limits,
         readiness: readiness.clone(),
         hand_back,
     });
-    let mut background = beside_jobs(&shared, signed.to_json());
+    let mut background = beside_jobs(&shared, served);
     let mut jobs = JoinSet::new();
     info!(slots = shared.config.service.slots, "ready");
-    intake::take_jobs(&shared, &mut jobs, &stopping).await;
+    let ended = tokio::select! {
+        () = intake::take_jobs(&shared, &mut jobs, &stopping) => Ok(()),
+        fault = supervisor.fault() => Err(fault),
+    };
     readiness.stopping();
     drain(&shared, jobs, &stop).await;
     background.shutdown().await;
-    let Some(shared) = Arc::into_inner(shared) else { return Ok(()) };
-    shared.chamber.stop().await;
+    finish(shared, supervisor, ended).await
+}
+
+/// Ends what the jobs needed.
+async fn finish(
+    shared: Arc<Shared>,
+    supervisor: Supervisor,
+    ended: Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    if ended.is_ok() {
+        supervisor.stop().await;
+    }
     let _ = shared.client.drain().await;
     info!("stopped");
-    Ok(())
+    ended
 }
 
 /// What a service does besides its jobs, until it has ended the last of them.

@@ -314,11 +314,12 @@ async fn a_development_environment_is_found_while_it_runs_and_ends_with_its_term
 async fn a_development_environment_that_is_interrupted_at_its_start_leaves_nothing_behind() {
     let home = tempfile::tempdir().unwrap();
     let mut dev = dev("zcash-pczt-v1", home.path());
-    let children = support::eventually("broker, service and chamber run", async || {
+    let children = support::eventually("broker, service, launcher and chamber run", async || {
         let mut children = support::children_of(dev.id().cast_signed());
-        let chambers: Vec<i32> = children.iter().flat_map(|pid| support::children_of(*pid)).collect();
-        children.extend(chambers);
-        (children.len() == 3).then_some(children)
+        let launchers: Vec<i32> = children.iter().flat_map(|pid| support::children_of(*pid)).collect();
+        let chambers: Vec<i32> = launchers.iter().flat_map(|pid| support::children_of(*pid)).collect();
+        children.extend(launchers.into_iter().chain(chambers));
+        (children.len() == 4).then_some(children)
     })
     .await;
     let interrupted = std::time::Instant::now();

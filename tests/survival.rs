@@ -119,7 +119,7 @@ async fn a_service_without_a_chamber_is_not_ready() {
     // A chamber of these circuits is back in a moment: whoever misses that moment makes another.
     eventually("the service is not ready", async || {
         let (status, reason) = service.get("/readyz");
-        if let [chamber] = support::children_of(service.pid())[..]
+        if let [chamber] = service.chambers()[..]
             && chamber != killed
         {
             killed = service.kill_chamber();
@@ -195,7 +195,7 @@ async fn building() -> (Lab, Service, i32, PathBuf) {
     let lab = Setup::new().circuit("zcash-pczt-v1").start().await;
     let service = lab.service_starting();
     let (chamber, folder) = eventually("the service has a chamber", async || {
-        let [chamber] = support::children_of(service.pid())[..] else { return None };
+        let [chamber] = service.chambers()[..] else { return None };
         let command = std::fs::read_to_string(format!("/proc/{chamber}/cmdline")).ok()?;
         let socket = command.split('\0').skip_while(|argument| *argument != "--listen").nth(1)?;
         Some((chamber, Path::new(socket).parent()?.to_owned()))

@@ -4,13 +4,12 @@
 //! else looks at the control connection. The lookout is a thread, and it is gone before the first fork.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::{ChamberError, socket};
+use super::ChamberError;
 
 /// A thread that watches the control connection until it is called back.
 pub(super) struct Lookout {
@@ -20,15 +19,13 @@ pub(super) struct Lookout {
 }
 
 impl Lookout {
-    /// Leaves the process once the other end of `control` is closed, and clears `socket` away before.
-    pub(super) fn post(control: &OwnedFd, socket: &Path) -> Result<Self, ChamberError> {
+    /// Leaves the process once the other end of `control` is closed.
+    pub(super) fn post(control: &OwnedFd) -> Result<Self, ChamberError> {
         let failed = ChamberError::os("watch the control connection");
         let control = control.try_clone().map_err(&failed)?;
         let (recalled, recall) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.into()))?;
-        let socket = socket.to_owned();
         let watch = move || {
             if is_abandoned(&control, &recalled) {
-                socket::clear(&socket);
                 // SAFETY: always. Other threads are in the middle of building: no destructor may run.
                 unsafe { libc::_exit(0) }
             }

@@ -1,10 +1,10 @@
 //! A job process: one job, from the sealed frame to the sealed answer. It is forked, and leaves only by
 //! `_exit`.
 //!
-//! The order is the point. First every descriptor but its own connection is closed, limits are set and
-//! the threads are made; then the frame is read and opened, which is the only code that touches both a
-//! key and foreign bytes; then the keys and the stack below are wiped; and only then is the witness
-//! looked at. Randomness comes from the operating system alone.
+//! The order is the point. First every descriptor but its own connection is closed, limits are set, the
+//! threads are made and the process locks itself; then the frame is read and opened, which is the only code
+//! that touches both a key and foreign bytes; then the keys and the stack below are wiped and the lock is
+//! tightened; and only then is the witness looked at. Randomness comes from the operating system alone.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,12 +13,14 @@ use std::time::Instant;
 
 use rustix::process::Pid;
 
-use super::{Loaded, LoadedCircuit, limits};
+use super::{Loaded, LoadedCircuit, allocator, limits};
 use crate::circuit::{InvalidWitness, Proof};
 use crate::clock::{millis, unix_now};
+use crate::config::Sandbox;
 use crate::envelope::{AnswerBinding, Opened, Scheme, SealError, open};
-use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
+use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead, STACK_BYTES};
 use crate::job::{AnswerMode, JobSubject};
+use crate::sandbox;
 use crate::secret::Witness;
 use crate::wire::{ANSWER_MEDIA_TYPE, Answer, Code, JobHeader, SKEW_SECONDS, Timings};
 
@@ -35,13 +37,7 @@ pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loa
     }));
     limits::name_process(c"sealprove-job");
     let connection = keep_only(connection);
-    if limits::limit_job(order, chamber).is_err() {
-        exit(Exit::NotStarted);
-    }
-    let threads = usize::try_from(order.threads).unwrap_or(1);
-    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(threads).build() else {
-        exit(Exit::NotStarted)
-    };
+    let Ok(pool) = prepare(order, chamber, loaded) else { exit(Exit::NotStarted) };
     let Ok((head, payload)) = read_frame(&connection) else { exit(Exit::BadFrame) };
 
     let job = Job::new(head, loaded);
@@ -53,9 +49,30 @@ pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loa
     }
 }
 
-fn exit(status: Exit) -> ! {
+pub(super) fn exit(status: Exit) -> ! {
     // SAFETY: always. No destructor and no exit handler of the chamber may run here.
     unsafe { libc::_exit(status as i32) }
+}
+
+/// Limits this process, makes its threads, and locks it.
+fn prepare(
+    order: &Order,
+    chamber: Pid,
+    loaded: &Loaded,
+) -> Result<rayon::ThreadPool, Box<dyn std::error::Error>> {
+    limits::limit_job(order, chamber, loaded.birth_bytes)?;
+    allocator::end_when_refused();
+    if loaded.sandbox == Sandbox::On {
+        sandbox::part_job()?;
+    }
+    let (threads, stack) = (usize::try_from(order.threads)?, usize::try_from(STACK_BYTES)?);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(stack).build()?;
+    // Until each of them has run something, it is still being set up by calls that are on no list.
+    pool.broadcast(|_| ());
+    if loaded.sandbox == Sandbox::On {
+        sandbox::lock_sealed_job()?;
+    }
+    Ok(pool)
 }
 
 /// Makes the connection descriptor 0 and closes all others but the standard streams: a sibling's
@@ -86,13 +103,17 @@ fn read_frame(mut connection: &File) -> Result<(JobHead, Vec<u8>), FrameError> {
 /// What came of opening: the witness and the secret of its answer, or a refusal that nobody can seal.
 type Opening = Result<(Opened, u64), Code>;
 
-/// Opens the seal, and leaves no key behind: neither in its pages nor on the stack.
+/// Opens the seal, and leaves no key behind: neither in its pages nor on the stack. From here on the process
+/// can do nothing but compute and answer.
 fn open_and_forget_keys(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Opening {
     let started = Instant::now();
     let opened = open_below(job, payload, loaded);
     wipe_stack_below();
     // SAFETY: this process never asks for a key again.
     unsafe { loaded.keys.destroy() };
+    if loaded.sandbox == Sandbox::On && sandbox::lock_open_job().is_err() {
+        exit(Exit::NotStarted);
+    }
     match opened {
         None => Err(Code::KeyUnknown),
         Some(Err(SealError)) => Err(Code::UnsealFailed),

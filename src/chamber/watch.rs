@@ -1,13 +1,15 @@
 //! The chamber's only loop: accept, read an order, fork, watch, kill, reap.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::RecvFlags;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::{ChamberError, Loaded, limits, process};
 use crate::frame::{self, End, Event, Exit, ORDER_BYTES, Order};
@@ -19,7 +21,7 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Watch {
     listener: Option<UnixListener>,
     control: OwnedFd,
-    threads: limits::ThreadCount,
+    own: limits::Own,
     jobs_max: usize,
     orders: Vec<Waiting>,
     jobs: Vec<Running>,
@@ -36,6 +38,7 @@ struct Waiting {
 /// A job process.
 struct Running {
     ticket: u64,
+    pid: Pid,
     pidfd: OwnedFd,
     /// The chamber's copy of the job's connection: to see the service's end close, and to keep the
     /// end-of-file back from the service until the process is reaped.
@@ -49,17 +52,10 @@ impl Watch {
         listener: UnixListener,
         control: OwnedFd,
         jobs_max: usize,
-        threads: limits::ThreadCount,
+        own: limits::Own,
     ) -> Result<Self, ChamberError> {
         listener.set_nonblocking(true).map_err(ChamberError::os("make the chamber's socket non-blocking"))?;
-        Ok(Watch {
-            listener: Some(listener),
-            control,
-            threads,
-            jobs_max,
-            orders: Vec::new(),
-            jobs: Vec::new(),
-        })
+        Ok(Watch { listener: Some(listener), control, own, jobs_max, orders: Vec::new(), jobs: Vec::new() })
     }
 
     /// Until the service has closed the control connection and the last job has ended.
@@ -144,8 +140,8 @@ impl Watch {
     fn reap(&mut self, dead: &[bool]) -> Result<(), ChamberError> {
         for index in (0..dead.len()).rev().filter(|index| dead[*index]) {
             let job = self.jobs.swap_remove(index);
-            let end = job.reap().map_err(ChamberError::os("reap a job process"))?;
-            self.tell(&Event::Ended { ticket: job.ticket, end });
+            let (end, peak_bytes) = job.reap().map_err(ChamberError::os("reap a job process"))?;
+            self.tell(&Event::Ended { ticket: job.ticket, end, peak_bytes });
         }
         Ok(())
     }
@@ -175,7 +171,7 @@ impl Watch {
     }
 
     fn start(&mut self, connection: OwnedFd, order: Order, loaded: &Loaded) -> Result<(), ChamberError> {
-        self.threads.assert_one()?;
+        self.own.assert_one_thread()?;
         let deadline = Instant::now() + Duration::from_millis(order.limit_ms);
         let Ok(kept) = connection.try_clone() else { return Ok(()) };
         let chamber = rustix::process::getpid();
@@ -189,7 +185,8 @@ impl Watch {
         let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())
             .map_err(|error| ChamberError::os("open a job process's descriptor")(error.into()))?;
         self.tell(&Event::Started { ticket: order.ticket, pid });
-        self.jobs.push(Running { ticket: order.ticket, pidfd, connection: kept, deadline, killed: None });
+        let ticket = order.ticket;
+        self.jobs.push(Running { ticket, pid: child, pidfd, connection: kept, deadline, killed: None });
         Ok(())
     }
 }
@@ -233,19 +230,25 @@ impl Running {
         }
     }
 
-    fn reap(&self) -> io::Result<End> {
-        let id = WaitId::PidFd(self.pidfd.as_fd());
-        let status = rustix::process::waitid(id, WaitIdOptions::EXITED)?;
-        Ok(status.map_or(End::Unknown, |status| self.end(&status)))
+    /// How it ended, and the most memory that it had resident, in bytes.
+    fn reap(&self) -> io::Result<(End, u64)> {
+        let mut status = 0;
+        // SAFETY: plain numbers, of which zero is a value.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: both live here, and the process is our child, dead and not reaped.
+        match unsafe { libc::wait4(self.pid.as_raw_pid(), &mut status, 0, &mut usage) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok((self.end(ExitStatus::from_raw(status)), usage.ru_maxrss.cast_unsigned() * 1024)),
+        }
     }
 
-    fn end(&self, status: &WaitIdStatus) -> End {
-        if let Some(code) = status.exit_status() {
+    fn end(&self, status: ExitStatus) -> End {
+        if let Some(code) = status.code() {
             return Exit::end(code);
         }
-        match status.terminating_signal() {
+        match status.signal() {
             Some(libc::SIGKILL) => self.killed.unwrap_or(End::Killed),
-            Some(libc::SIGXCPU) => End::TimedOut,
+            Some(libc::SIGXCPU | libc::SIGALRM) => End::TimedOut,
             Some(libc::SIGABRT) => End::Aborted,
             Some(libc::SIGSYS | libc::SIGSEGV | libc::SIGBUS | libc::SIGILL) => End::Violation,
             Some(_) => End::Killed,

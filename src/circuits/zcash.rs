@@ -65,6 +65,7 @@ impl Circuit for ZcashPczt {
             witness_bytes_max: 256 * 1024,
             answer_bytes_max: 512 * 1024,
             time_limit: Duration::from_secs(180),
+            memory_bytes: 1 << 30,
         }
     }
 
@@ -75,6 +76,10 @@ impl Circuit for ZcashPczt {
 
     fn sample_witness(&self) -> Vec<u8> {
         samples::SMALLEST.to_vec()
+    }
+
+    fn largest_witness(&self) -> Vec<u8> {
+        samples::with_actions(self.actions_max).to_vec()
     }
 
     fn build_verifying_key(&self) -> Result<Box<dyn VerifyingKey>, BuildError> {

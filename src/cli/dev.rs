@@ -60,6 +60,13 @@ pub(super) struct Options {
     nats_server: Option<PathBuf>,
 }
 
+impl Options {
+    /// Of an environment that only has to be there.
+    pub(super) fn smallest() -> Self {
+        Options { dir: None, port: 0, slots: 1, threads: Some(1), nats_server: None }
+    }
+}
+
 /// An environment that is being started, or runs. [`within`] has one, and stops it.
 pub(super) struct Environment {
     broker: Child,
@@ -277,7 +284,7 @@ fn nats_server(options: &Options) -> PathBuf {
 }
 
 /// Makes identity, key and bundle, and writes both configurations.
-fn configure(
+pub(super) fn configure(
     options: &Options,
     folder: &Path,
     port: u16,

@@ -1,22 +1,20 @@
 //! `sealprove serve`, the chamber that it starts, and `sealprove streams`.
 
-use std::collections::HashMap;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use async_nats::jetstream;
 
 use super::output::{OutputError, say};
 use super::signals::stop_signal;
 use super::{Exit, Failure, Outcome_};
-use crate::bundle::Bundle;
-use crate::chamber;
 use crate::circuit::Circuits;
 use crate::client::ClientError;
-use crate::config::ServiceConfig;
+use crate::config::{Sandbox, ServiceConfig};
 use crate::job::{CircuitId, Deployment};
-use crate::service::{self, ChamberCommand, ServiceError, streams};
+use crate::service::{self, ServiceError, Setup, doctor, streams};
+use crate::{chamber, launcher};
 
 #[derive(clap::Args)]
 pub(super) struct ServeArgs {
@@ -50,8 +48,19 @@ pub(super) struct ChamberArgs {
     deployment: Deployment,
     #[arg(long)]
     jobs_max: usize,
+    #[arg(long)]
+    sandbox: Sandbox,
     #[arg(long = "circuit")]
     circuits: Vec<CircuitId>,
+}
+
+#[derive(clap::Args)]
+pub(super) struct LauncherArgs {
+    #[arg(long)]
+    folder: PathBuf,
+    /// The arguments of every chamber
+    #[arg(last = true)]
+    chamber: Vec<OsString>,
 }
 
 impl From<ServiceError> for Failure {
@@ -66,37 +75,25 @@ impl From<chamber::ChamberError> for Failure {
     }
 }
 
-/// Connections that wait for their order, beyond one for each slot.
-const CONNECTIONS_SPARE: usize = 8;
-
-pub(super) async fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
+/// The network side. It is called with one thread, and makes others once it is locked.
+pub(super) fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
     let config = ServiceConfig::read(&args.config)?;
-    // This very program, also when its file has been replaced by an upgrade.
-    let program = PathBuf::from("/proc/self/exe");
-    let keys = config.keys.clone();
-    let jobs_max = config.service.slots + CONNECTIONS_SPARE;
-    let limits = time_limits(&config, circuits)?;
-    let command = |bundle: &Bundle| {
-        let listed = bundle.circuits.iter().map(|circuit| circuit.id.clone());
-        let circuits = listed.filter(|id| circuits.get(id).is_some()).collect();
-        ChamberCommand { program, deployment: bundle.deployment.clone(), keys, circuits, jobs_max }
-    };
-    service::run(config, limits, command, stop_signal()?).await?;
-    Ok(Exit::Done)
-}
-
-/// The limit of each circuit: the operator's, else the circuit's own.
-fn time_limits(config: &ServiceConfig, circuits: &Circuits) -> Result<HashMap<CircuitId, Duration>, Failure> {
     if let Some(unknown) = config.circuits.keys().find(|id| circuits.get(id).is_none()) {
         let message =
             format!("the configuration names the circuit {unknown}, which this build does not have");
         return Err(Failure::new(Exit::Usage, message));
     }
-    let limits = circuits.iter().map(|(id, circuit)| {
-        let own = config.circuits.get(id).and_then(|limits| limits.time_limit);
-        (id.clone(), own.unwrap_or_else(|| circuit.descriptor().time_limit))
-    });
-    Ok(limits.collect())
+    let setup = Setup::new(config, circuits)?;
+    super::on_runtime(async {
+        service::run(setup, stop_signal()?).await?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Starts chambers. What the service connects to is standard input.
+pub(super) fn launcher(args: LauncherArgs) -> Outcome_ {
+    launcher::run(args.folder, args.chamber, std::io::stdin().as_fd().try_clone_to_owned()?)?;
+    Ok(Exit::Done)
 }
 
 /// The key side. The service is at the other end of standard input.
@@ -107,8 +104,9 @@ pub(super) fn chamber(args: &ChamberArgs, circuits: &Circuits) -> Outcome_ {
         keys: args.keys.clone(),
         listen: args.listen.clone(),
         jobs_max: args.jobs_max,
+        sandbox: args.sandbox,
     };
-    let circuits = circuits.clone().retain(|id| args.circuits.contains(id));
+    let circuits = circuits.clone().with(doctor::circuit()).retain(|id| args.circuits.contains(id));
     chamber::run(&config, &circuits, control)?;
     Ok(Exit::Done)
 }

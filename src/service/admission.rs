@@ -50,7 +50,7 @@ pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {
         return Err(Code::WitnessTooLarge.into());
     }
     lifetime(job, &header, shared)?;
-    match shared.chamber.live() {
+    match shared.chambers.live() {
         None => Err(NotNow::HandBack("the chamber is not ready")),
         Some(chamber) if !chamber.keys.contains(&header.key) => Err(Code::KeyUnknown.into()),
         Some(_) => Ok(header),

@@ -132,7 +132,7 @@ impl Intake {
 
 /// A slot, once there is a chamber for it.
 async fn free_slot(shared: &Shared, slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
-    shared.chamber.ready().await;
+    shared.chambers.ready().await;
     // Cannot panic: the semaphore is never closed.
     slots.clone().acquire_owned().await.expect("slots are open")
 }

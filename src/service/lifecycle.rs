@@ -11,6 +11,7 @@ use super::admission::{self, NotNow};
 use super::delivery::{Delivery, Job};
 use super::leader::{self, ReadError};
 use super::lease::{Lease, acknowledge, give_back};
+use super::limits::Limits;
 use super::link::{NoReply, Reply};
 use super::live::Ear;
 use super::settle::{Finished, Offer, Settled, settle_answered};
@@ -198,13 +199,14 @@ impl Admitted {
         if !shared.can_be_done(&self.job.subject.circuit, self.job.payload_bytes(), self.header.expires) {
             return Attempt::Final(Code::Expired);
         }
-        let Some(chamber) = shared.chamber.live() else {
+        let Some(chamber) = shared.chambers.live() else {
             return Attempt::OurFault("the chamber is not ready");
         };
         let left =
             Duration::from_millis(self.header.expires.saturating_mul(1000).saturating_sub(unix_now_ms()));
-        let limit = shared.time_limit(&self.job.subject.circuit);
-        let (head, threads) = (self.head(attempt), shared.config.service.threads);
+        let limits = shared.limits(&self.job.subject.circuit);
+        let within = Limits { time: limits.time.min(left), ..limits };
+        let head = self.head(attempt);
         let mut answered = false;
         let dropped = async {
             tokio::select! {
@@ -212,23 +214,24 @@ impl Admitted {
                 () = answered_elsewhere(&self.job, &mut self.ear, shared) => answered = true,
             }
         };
-        match chamber.prove(limit.min(left), threads, &head, &self.job.message.payload, dropped).await {
+        match chamber.prove(within, &head, &self.job.message.payload, dropped).await {
             Ok(reply) => Attempt::Answered(reply),
             Err(NoReply::Dropped) if answered => Attempt::AnsweredElsewhere,
             Err(NoReply::Dropped) => Attempt::Stopping,
-            Err(NoReply::Ended(End::TimedOut)) if left < limit => Attempt::Final(Code::Expired),
-            Err(no_reply) => self.judge(no_reply),
+            Err(NoReply::Ended(End::TimedOut)) if left < limits.time => Attempt::Final(Code::Expired),
+            Err(no_reply) => self.judge(no_reply, shared),
         }
     }
 
     /// What follows from the way in which a process ended.
-    fn judge(&self, no_reply: NoReply) -> Attempt {
+    fn judge(&self, no_reply: NoReply, shared: &Shared) -> Attempt {
         let job = &self.job.subject.job;
         match no_reply {
             NoReply::Ended(End::TimedOut) => Attempt::Final(Code::Timeout),
             NoReply::Ended(End::OutOfMemory) => Attempt::Final(Code::OutOfMemory),
             NoReply::Ended(End::Violation) => {
-                error!(%job, "a job process touched what it must not");
+                error!(%job, circuit = %self.job.subject.circuit, "a job process broke a rule of its sandbox");
+                shared.chambers.replace();
                 Attempt::Final(Code::ProofGenerationFailed)
             }
             NoReply::Silent
@@ -245,22 +248,11 @@ impl Admitted {
     }
 
     fn head(&self, attempt: u32) -> JobHead {
-        let JobSubject { tenant, lane, circuit, job } = self.job.subject.clone();
-        JobHead {
-            tenant,
-            lane,
-            circuit,
-            job,
-            key: self.header.key.clone(),
-            expires: self.header.expires,
-            answer: self.header.answer,
-            verifying_key: self.header.verifying_key.into(),
-            attempt: self.job.delivered + attempt,
-            queued_ms: crate::clock::millis(self.job.queued()),
-        }
+        let queued_ms = crate::clock::millis(self.job.queued());
+        JobHead::of(self.header.clone(), self.job.delivered + attempt, queued_ms)
     }
 
-    fn answered(self, Reply { head, payload }: Reply, shared: &Shared) -> Finished {
+    fn answered(self, Reply { head, payload, .. }: Reply, shared: &Shared) -> Finished {
         let circuit = &self.job.subject.circuit;
         let phases = [
             (Phase::Opened, head.timings.opened),

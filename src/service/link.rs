@@ -1,58 +1,30 @@
-//! The service's end of the chamber: starts it, hears its events, and opens one connection a job.
+//! The service's end of one chamber: hears its events, and opens one connection a job.
 //!
 //! Sealed bytes go in, sealed bytes come out. A job is dropped by closing its connection; it is over
 //! when the chamber says that its process is dead.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
-use tokio::sync::{oneshot, watch};
-use tracing::{error, info, warn};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::oneshot;
+use tracing::info;
 
-use crate::broker::Backoff;
-use crate::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead};
-use crate::job::{CircuitId, Deployment, JobId, KeyId};
+use super::limits::Limits;
+use crate::frame::{
+    self, End, Event, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead,
+};
+use crate::job::{CircuitId, JobId, KeyId};
 use crate::metrics::Metrics;
 
 /// How long a dropped job's process may take to be reaped, or an order to be taken.
 const REAP_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first and the longest wait before a chamber that died is started again.
-const RESTART_WAIT: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(30)];
-/// How long a chamber may take to end once it is told to.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How a chamber is started.
-#[derive(Debug, Clone)]
-pub struct ChamberCommand {
-    /// This program.
-    pub program: PathBuf,
-    /// The deployment that every seal is bound to.
-    pub deployment: Deployment,
-    /// The folder of private keys.
-    pub keys: PathBuf,
-    /// The circuits that it builds.
-    pub circuits: Vec<CircuitId>,
-    /// How many job processes there may be at once.
-    pub jobs_max: usize,
-}
-
-/// The chamber of this service, whichever process it is at the moment.
-pub(super) struct Chamber {
-    live: watch::Receiver<Option<Arc<Live>>>,
-    stop: watch::Sender<bool>,
-    supervisor: tokio::task::JoinHandle<()>,
-    /// The first chamber ended before it was ready, or never started: another would fare no better.
-    hopeless: watch::Receiver<bool>,
-}
 
 /// A chamber that is ready.
 pub(super) struct Live {
@@ -61,7 +33,11 @@ pub(super) struct Live {
     pub(super) keys: Vec<KeyId>,
     /// The circuits that it has built.
     pub(super) circuits: Vec<ReadyCircuit>,
-    tickets: Arc<Tickets>,
+    /// How it is locked.
+    pub(super) locks: Locks,
+    /// The memory that each of its jobs is born with, in bytes.
+    pub(super) birth_bytes: u64,
+    tickets: Tickets,
 }
 
 /// What a job process answered.
@@ -69,6 +45,8 @@ pub(super) struct Live {
 pub(super) struct Reply {
     pub(super) head: ReplyHead,
     pub(super) payload: Vec<u8>,
+    /// The most memory that its process had resident, in bytes, with what it was born with.
+    pub(super) peak_bytes: u64,
 }
 
 /// A job process gave no answer.
@@ -88,177 +66,6 @@ pub(super) enum NoReply {
     Dropped,
 }
 
-impl Chamber {
-    /// Starts a chamber, and starts it again whenever it dies.
-    pub(super) fn start(command: ChamberCommand, metrics: Arc<Metrics>) -> Self {
-        let (live_sender, live) = watch::channel(None);
-        let (stop, stopped) = watch::channel(false);
-        let (hope, hopeless) = watch::channel(false);
-        let supervisor = tokio::spawn(supervise(command, metrics, live_sender, stopped, hope));
-        Chamber { live, stop, supervisor, hopeless }
-    }
-
-    /// The chamber, if it is ready.
-    pub(super) fn live(&self) -> Option<Arc<Live>> {
-        self.live.borrow().clone()
-    }
-
-    /// Until it is certain that no chamber will be ready.
-    pub(super) async fn never_ready(&self) {
-        if self.hopeless.clone().wait_for(|hopeless| *hopeless).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Says to `follow` whether a chamber is ready, now and at every change.
-    pub(super) fn follow(&self, follow: impl Fn(bool) + Send + 'static) {
-        let mut live = self.live.clone();
-        tokio::spawn(async move {
-            loop {
-                follow(live.borrow_and_update().is_some());
-                if live.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Waits until a chamber is ready.
-    pub(super) async fn ready(&self) -> Arc<Live> {
-        let mut live = self.live.clone();
-        loop {
-            let ready = live.borrow_and_update().clone();
-            if let Some(live) = ready {
-                return live;
-            }
-            if live.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// Ends the chamber, whose last job has ended.
-    pub(super) async fn stop(self) {
-        let _ = self.stop.send(true);
-        let _ = self.supervisor.await;
-    }
-}
-
-async fn supervise(
-    command: ChamberCommand,
-    metrics: Arc<Metrics>,
-    live: watch::Sender<Option<Arc<Live>>>,
-    mut stopped: watch::Receiver<bool>,
-    hopeless: watch::Sender<bool>,
-) {
-    let mut waits = Backoff::new(RESTART_WAIT);
-    let mut ever_ready = false;
-    while !*stopped.borrow() {
-        metrics.chamber_started();
-        match Running::spawn(&command) {
-            Ok(mut running) => {
-                let was_ready = running.serve(&live, &metrics, &mut stopped).await;
-                live.send_replace(None);
-                let expected = *stopped.borrow();
-                running.end(expected).await;
-                if was_ready {
-                    (ever_ready, waits) = (true, Backoff::new(RESTART_WAIT));
-                }
-            }
-            Err(cause) => {
-                error!(%cause, "the chamber cannot be started");
-            }
-        }
-        if !ever_ready {
-            let _ = hopeless.send(true);
-            return;
-        }
-        tokio::select! {
-            () = waits.pause() => {}
-            _ = stopped.changed() => {}
-        }
-    }
-}
-
-/// A chamber process, with the folder that its socket is in.
-struct Running {
-    child: Child,
-    control: UnixStream,
-    folder: TempDir,
-    tickets: Arc<Tickets>,
-}
-
-impl Running {
-    fn spawn(command: &ChamberCommand) -> std::io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("sealprove-").tempdir()?;
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut child = Command::new(&command.program);
-        // The program may be a link whose name says nothing to whoever reads `ps`.
-        child.arg0("sealprove").arg("chamber").arg("--listen").arg(folder.path().join("chamber.sock"));
-        child.arg("--keys").arg(&command.keys);
-        child.arg("--deployment").arg(command.deployment.as_str());
-        child.arg("--jobs-max").arg(command.jobs_max.to_string());
-        for circuit in &command.circuits {
-            child.arg("--circuit").arg(circuit.as_str());
-        }
-        let theirs: std::os::fd::OwnedFd = theirs.into();
-        let child = child.env_clear().stdin(theirs).stdout(Stdio::null()).spawn()?;
-        Ok(Running { child, control: UnixStream::from_std(ours)?, folder, tickets: Arc::default() })
-    }
-
-    /// Hears events until the chamber or the service ends; says whether it was ever ready.
-    async fn serve(
-        &mut self,
-        live: &watch::Sender<Option<Arc<Live>>>,
-        metrics: &Metrics,
-        stopped: &mut watch::Receiver<bool>,
-    ) -> bool {
-        let mut was_ready = false;
-        loop {
-            let event = tokio::select! {
-                event = read_frame::<Event>(&mut self.control) => event,
-                _ = stopped.changed() => return was_ready,
-            };
-            match event {
-                Ok((Event::Ready { keys, circuits }, _)) => {
-                    was_ready = true;
-                    live.send_replace(Some(self.live(keys, circuits, metrics)));
-                }
-                Ok((Event::Started { ticket, pid }, _)) => self.tickets.started(ticket, pid),
-                Ok((Event::Ended { ticket, end }, _)) => {
-                    metrics.process_ended(end);
-                    self.tickets.ended(ticket, end);
-                }
-                Err(_) => return was_ready,
-            }
-        }
-    }
-
-    fn live(&self, keys: Vec<KeyId>, circuits: Vec<ReadyCircuit>, metrics: &Metrics) -> Arc<Live> {
-        for circuit in &circuits {
-            info!(circuit = %circuit.id, built_ms = circuit.built_ms, "keys built");
-            metrics.built(&circuit.id, Duration::from_millis(circuit.built_ms));
-        }
-        let listen = self.folder.path().join("chamber.sock");
-        Arc::new(Live { listen, keys, circuits, tickets: self.tickets.clone() })
-    }
-
-    /// Closes the control connection, which is the order to end, and reaps.
-    async fn end(mut self, expected: bool) {
-        drop(self.control);
-        self.tickets.chamber_gone();
-        match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
-            Ok(Ok(_)) if expected => {}
-            Ok(Ok(status)) => error!(%status, "the chamber ended by itself"),
-            _ => {
-                warn!("the chamber does not end by itself");
-                let _ = self.child.kill().await;
-            }
-        }
-    }
-}
-
 /// Who waits for which process.
 #[derive(Default)]
 struct Tickets {
@@ -268,11 +75,14 @@ struct Tickets {
 
 struct Waiting {
     job: JobId,
-    end: oneshot::Sender<End>,
+    end: oneshot::Sender<Ended>,
 }
 
+/// How a process ended, and its peak memory in bytes.
+struct Ended(End, u64);
+
 impl Tickets {
-    fn issue(&self, job: JobId) -> (u64, oneshot::Receiver<End>) {
+    fn issue(&self, job: JobId) -> (u64, oneshot::Receiver<Ended>) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
         self.lock().insert(ticket, Waiting { job, end });
@@ -285,10 +95,10 @@ impl Tickets {
         }
     }
 
-    fn ended(&self, ticket: u64, end: End) {
+    fn ended(&self, ticket: u64, end: End, peak_bytes: u64) {
         if let Some(waiting) = self.lock().remove(&ticket) {
-            info!(job = %waiting.job, end = end.as_str(), "job process ended");
-            let _ = waiting.end.send(end);
+            info!(job = %waiting.job, end = end.as_str(), peak_bytes, "job process ended");
+            let _ = waiting.end.send(Ended(end, peak_bytes));
         }
     }
 
@@ -303,6 +113,36 @@ impl Tickets {
 }
 
 impl Live {
+    /// What a chamber says of itself first of all; `None` when it ends before.
+    pub(super) async fn announced(control: &mut OwnedReadHalf, metrics: &Metrics) -> Option<Self> {
+        let (event, _) = read_frame::<Event>(control).await.ok()?;
+        let Event::Ready { keys, circuits, listen, locks, birth_bytes } = event else { return None };
+        for circuit in &circuits {
+            info!(circuit = %circuit.id, built_ms = circuit.built_ms, "keys built");
+            metrics.built(&circuit.id, Duration::from_millis(circuit.built_ms));
+        }
+        Some(Live { listen, keys, circuits, locks, birth_bytes, tickets: Tickets::default() })
+    }
+
+    /// Hears what becomes of jobs, until the chamber has ended.
+    pub(super) async fn hear(&self, control: &mut OwnedReadHalf, metrics: &Metrics) {
+        loop {
+            match read_frame::<Event>(control).await {
+                Ok((Event::Started { ticket, pid }, _)) => self.tickets.started(ticket, pid),
+                Ok((Event::Ended { ticket, end, peak_bytes }, _)) => {
+                    metrics.process_ended(end);
+                    self.tickets.ended(ticket, end, peak_bytes);
+                }
+                Ok((Event::Ready { .. }, _)) | Err(_) => return self.tickets.chamber_gone(),
+            }
+        }
+    }
+
+    /// Whether no job is in there.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tickets.lock().is_empty()
+    }
+
     /// The circuit, if it is built.
     pub(super) fn circuit(&self, id: &CircuitId) -> Option<&ReadyCircuit> {
         self.circuits.iter().find(|circuit| circuit.id == *id)
@@ -312,28 +152,28 @@ impl Live {
     /// comes first, it is killed.
     pub(super) async fn prove(
         &self,
-        limit: Duration,
-        threads: u32,
+        limits: Limits,
         head: &JobHead,
         payload: &[u8],
         dropped: impl Future<Output = ()>,
     ) -> Result<Reply, NoReply> {
         let mut connection = UnixStream::connect(&self.listen).await.map_err(|_| NoReply::ChamberGone)?;
         let (ticket, ended) = self.tickets.issue(head.job.clone());
-        let order = Order { ticket, limit_ms: crate::clock::millis(limit), threads };
         let exchanged = tokio::select! {
-            reply = exchange(&mut connection, order, head, payload) => Some(reply),
+            reply = exchange(&mut connection, limits.order(ticket), head, payload) => Some(reply),
             () = dropped => None,
         };
         drop(connection);
-        let end = tokio::time::timeout(REAP_TIMEOUT, ended).await;
-        match (exchanged, end) {
+        let ended = tokio::time::timeout(REAP_TIMEOUT, ended).await;
+        match (exchanged, ended) {
             (None, _) => Err(NoReply::Dropped),
             (_, Err(_) | Ok(Err(_))) => Err(NoReply::ChamberGone),
-            (Some(Ok(reply)), Ok(Ok(End::Answered))) => Ok(reply),
+            (Some(Ok((head, payload))), Ok(Ok(Ended(End::Answered, peak_bytes)))) => {
+                Ok(Reply { head, payload, peak_bytes })
+            }
             // It said what is no reply: it was killed for that, unless it was quicker to end by itself.
-            (Some(Err(_)), Ok(Ok(End::Answered | End::Dropped))) => Err(NoReply::Silent),
-            (Some(_), Ok(Ok(end))) => Err(NoReply::Ended(end)),
+            (Some(Err(_)), Ok(Ok(Ended(End::Answered | End::Dropped, _)))) => Err(NoReply::Silent),
+            (Some(_), Ok(Ok(Ended(end, _)))) => Err(NoReply::Ended(end)),
         }
     }
 }
@@ -343,19 +183,21 @@ async fn exchange(
     order: Order,
     head: &JobHead,
     payload: &[u8],
-) -> Result<Reply, FrameError> {
+) -> Result<(ReplyHead, Vec<u8>), FrameError> {
     let gone = |_: std::io::Error| FrameError::Head;
     connection.write_all(&order.to_bytes()).await.map_err(gone)?;
     connection.write_all(&frame::encode(head, payload)).await.map_err(gone)?;
-    let (head, payload) = read_frame::<ReplyHead>(connection).await?;
+    let reply = read_frame::<ReplyHead>(connection).await?;
     // The end of the connection comes when the process is reaped: an answer is the last thing it says.
     match connection.read_u8().await {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Reply { head, payload }),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(reply),
         _ => Err(FrameError::TooLong),
     }
 }
 
-async fn read_frame<T: DeserializeOwned>(connection: &mut UnixStream) -> Result<(T, Vec<u8>), FrameError> {
+async fn read_frame<T: DeserializeOwned>(
+    connection: &mut (impl AsyncRead + Unpin),
+) -> Result<(T, Vec<u8>), FrameError> {
     let gone = |_: std::io::Error| FrameError::Head;
     let mut prefix = [0; PREFIX_BYTES];
     connection.read_exact(&mut prefix).await.map_err(gone)?;

@@ -1,28 +1,82 @@
 //! What must be there before the first job: the bundle, the broker, its streams, and a chamber that has
 //! what the bundle promises. A broker that is away is waited for; what can never work is an error.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, jetstream};
 use tracing::{error, warn};
 
-use super::link::{Chamber, Live};
+use super::chambers::Chambers;
+use super::limits::{self, Limits};
+use super::link::Live;
 use super::readiness::Readiness;
+use super::selftest::Sample;
 use super::{ServiceError, streams};
 use crate::broker::{Backoff, STATUS_STREAM};
 use crate::bundle::{Bundle, SignedBundle};
+use crate::circuit::{Circuit, Circuits, Descriptor};
 use crate::clock::unix_now;
-use crate::config::ServiceConfig;
+use crate::config::{Sandbox, ServiceConfig};
+use crate::frame::Locks;
+use crate::job::CircuitId;
+use crate::launcher::Launcher;
+use crate::sandbox::{self, Readable};
 
 /// The first and the longest wait before the broker is tried again.
 const BROKER_WAIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 /// How far this clock and the broker's may be apart, in seconds.
 const CLOCK_SECONDS: u64 = 60;
 
+/// What a service is made of before it has met anybody.
+#[derive(Debug)]
+pub struct Setup {
+    pub(super) config: ServiceConfig,
+    pub(super) bundle: Bundle,
+    /// What clients get who ask for the bundle.
+    pub(super) served: Vec<u8>,
+    pub(super) limits: HashMap<CircuitId, Limits>,
+    pub(super) samples: Vec<Sample>,
+    pub(super) launcher: Launcher,
+    pub(super) available_bytes: u64,
+    pub(super) locks: Locks,
+}
+
+/// Connections of a chamber that wait for their order, beyond one for each slot.
+const CONNECTIONS_SPARE: usize = 8;
+
+impl Setup {
+    /// Reads what is to be read, starts the launcher, and locks this process, which has one thread yet: from
+    /// here on it can neither read a key nor start a program.
+    ///
+    /// # Errors
+    /// When the bundle is no good, a process cannot be started, or a lock does not close.
+    pub fn new(config: ServiceConfig, circuits: &Circuits) -> Result<Self, ServiceError> {
+        let (signed, bundle) = read_bundle(&config)?;
+        let circuits = circuits.clone().retain(|id| bundle.circuit(id).is_some());
+        let limits: HashMap<_, _> = circuits
+            .iter()
+            .map(|(id, circuit)| (id.clone(), limits_of(&circuit.descriptor(), &config)))
+            .collect();
+        let launcher = Launcher::start(&chamber_arguments(&config, &bundle, &limits));
+        let launcher = launcher.map_err(ServiceError::Launcher)?;
+        let available_bytes = config.service.memory.map_or_else(limits::available, |memory| memory.as_u64());
+        let locks = match config.service.sandbox {
+            Sandbox::On => sandbox::lock_service(&readable(&config))?,
+            Sandbox::Off => Locks::default(),
+        };
+        let samples = samples(&circuits, &limits);
+        let served = signed.to_json();
+        Ok(Setup { config, bundle, served, limits, samples, launcher, available_bytes, locks })
+    }
+}
+
 /// The bundle that is served, and what it says.
-pub(super) async fn read_bundle(config: &ServiceConfig) -> Result<(SignedBundle, Bundle), ServiceError> {
+fn read_bundle(config: &ServiceConfig) -> Result<(SignedBundle, Bundle), ServiceError> {
     let path = config.bundle.clone();
-    let bytes = tokio::fs::read(&path).await.map_err(|source| ServiceError::ReadBundle { path, source })?;
+    let bytes = std::fs::read(&path).map_err(|source| ServiceError::ReadBundle { path, source })?;
     let signed = SignedBundle::from_json(&bytes)?;
     let bundle = signed.read_unverified()?;
     if bundle.expires_at <= unix_now() {
@@ -31,18 +85,64 @@ pub(super) async fn read_bundle(config: &ServiceConfig) -> Result<(SignedBundle,
     Ok((signed, bundle))
 }
 
+/// What a job of this circuit may use: what the operator says, else what the circuit says.
+fn limits_of(circuit: &Descriptor, config: &ServiceConfig) -> Limits {
+    let own = config.circuits.get(&circuit.id).cloned().unwrap_or_default();
+    Limits {
+        time: own.time_limit.unwrap_or(circuit.time_limit),
+        memory_bytes: own.memory_limit.map_or(circuit.memory_bytes, |limit| limit.as_u64()),
+        threads: config.service.threads,
+    }
+}
+
+/// What is known of a chamber before there is one.
+fn chamber_arguments(
+    config: &ServiceConfig,
+    bundle: &Bundle,
+    circuits: &HashMap<CircuitId, Limits>,
+) -> Vec<OsString> {
+    let jobs_max = config.service.slots + CONNECTIONS_SPARE;
+    let mut arguments: Vec<OsString> = vec!["--keys".into(), config.keys.clone().into()];
+    arguments.extend(["--deployment".into(), bundle.deployment.as_str().into()]);
+    arguments.extend(["--jobs-max".into(), jobs_max.to_string().into()]);
+    arguments.extend(["--sandbox".into(), config.service.sandbox.as_str().into()]);
+    arguments.extend(circuits.keys().flat_map(|id| ["--circuit".into(), id.as_str().into()]));
+    arguments
+}
+
+/// The files of the configuration that a service reads again when it connects anew.
+fn readable(config: &ServiceConfig) -> Readable {
+    let tls = config.nats.tls.iter().flat_map(|tls| [&tls.ca, &tls.certificate, &tls.key]);
+    let files = [&config.nats.credentials, &config.nats.nkey].into_iter().chain(tls).flatten();
+    files.fold(Readable::without(&config.keys), |readable, file| readable.and(file))
+}
+
+/// The smallest and the largest witness of every circuit; where there is but one, it is both.
+fn samples(circuits: &Circuits, limits: &HashMap<CircuitId, Limits>) -> Vec<Sample> {
+    let of_circuit = |(id, circuit): (&CircuitId, &Arc<dyn Circuit>)| {
+        let (smallest, largest) = (circuit.sample_witness(), circuit.largest_witness());
+        let largest = (largest != smallest).then_some((true, largest));
+        let both = [Some((false, smallest)), largest].into_iter().flatten();
+        let (circuit, limits) = (id.clone(), limits[id]);
+        let sample =
+            move |(is_largest, bytes)| Sample { circuit: circuit.clone(), is_largest, bytes, limits };
+        both.map(sample).collect::<Vec<_>>()
+    };
+    circuits.iter().flat_map(of_circuit).collect()
+}
+
 /// Until streams, consumers and chamber are there and agree with the bundle.
 pub(super) async fn wait_for_all(
     client: &Client,
     config: &ServiceConfig,
     bundle: &Bundle,
-    chamber: &Chamber,
+    chambers: &Chambers,
     readiness: &Readiness,
 ) -> Result<jetstream::Context, ServiceError> {
     let context = jetstream::new(client.clone());
     wait_for_streams(&context, client, config).await;
     readiness.streams(true);
-    agree(bundle, &*chamber.ready().await)?;
+    agree(bundle, &*chambers.ready().await)?;
     Ok(context)
 }
 

@@ -7,7 +7,7 @@ use sealprove::frame::{self, End, Event, ORDER_BYTES, Order};
 use sealprove::wire::Code;
 use serde_json::json;
 
-use crate::harness::{Chamber, is_alive, is_closed};
+use crate::harness::{Chamber, MEMORY_BYTES, is_alive, is_closed};
 
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -21,7 +21,7 @@ fn forked_nothing_and_lives(chamber: &mut Chamber) {
 #[test]
 fn what_is_not_an_order_is_closed() {
     let mut chamber = Chamber::start();
-    let order = Order { ticket: 1, limit_ms: 1000, threads: 1 }.to_bytes();
+    let order = Order { ticket: 1, limit_ms: 1000, memory_bytes: MEMORY_BYTES, threads: 1 }.to_bytes();
     let changed = |index: usize, value: u8| {
         let mut order = order;
         order[index] = value;
@@ -32,8 +32,8 @@ fn what_is_not_an_order_is_closed() {
         [0xff; ORDER_BYTES],
         // Magic; threads; reserved.
         changed(7, b'2'),
-        changed(27, 0),
-        changed(31, 1),
+        changed(35, 0),
+        changed(39, 1),
     ];
     for not_order in not_orders {
         let mut connection = chamber.connect().unwrap();
@@ -46,7 +46,7 @@ fn what_is_not_an_order_is_closed() {
 #[test]
 fn half_an_order_that_ends_forks_nothing() {
     let mut chamber = Chamber::start();
-    let order = Order { ticket: 1, limit_ms: 1000, threads: 1 }.to_bytes();
+    let order = Order { ticket: 1, limit_ms: 1000, memory_bytes: MEMORY_BYTES, threads: 1 }.to_bytes();
     for bytes in [0, 1, 8, ORDER_BYTES - 1] {
         let mut connection = chamber.connect().unwrap();
         connection.write_all(&order[..bytes]).unwrap();
@@ -60,7 +60,7 @@ fn half_an_order_that_ends_forks_nothing() {
 fn an_order_may_come_in_pieces_and_what_follows_is_the_jobs() {
     let mut chamber = Chamber::start();
     let job = chamber.job("sleeps-v1", &json!({}));
-    let order = Order { ticket: 99, limit_ms: 60_000, threads: 1 }.to_bytes();
+    let order = Order { ticket: 99, limit_ms: 60_000, memory_bytes: MEMORY_BYTES, threads: 1 }.to_bytes();
     let frame = frame::encode(&job.head, &job.sealed.payload);
     let mut connection = chamber.connect().unwrap();
     for byte in &order[..ORDER_BYTES - 1] {
@@ -133,7 +133,7 @@ fn what_is_not_a_job_after_an_order_is_a_bad_frame() {
         &[&[0, 0, 0, 2, 0, 0, 0, 0][..], b"{}"].concat(),
     ];
     for not_job in not_jobs {
-        let (ticket, mut connection) = chamber.order(60_000, 1, not_job);
+        let (ticket, mut connection) = chamber.order_of(60_000, not_job);
         assert_eq!(chamber.end_of(ticket), End::BadFrame);
         assert!(is_closed(&mut connection));
     }

@@ -63,7 +63,7 @@ fn a_job_that_blocks_every_signal_is_killed_at_its_limit_and_its_neighbour_goes_
 #[test]
 fn a_job_that_never_gets_its_frame_is_killed_at_its_limit() {
     let mut chamber = Chamber::start();
-    let (ticket, connection) = chamber.order(300, 1, b"");
+    let (ticket, connection) = chamber.order_of(300, b"");
     assert_eq!(chamber.end_of(ticket), End::TimedOut);
     drop(connection);
 }

@@ -21,7 +21,9 @@ use tempfile::TempDir;
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const DEPLOYMENT: &str = "lab";
-const CIRCUITS: [&str; 11] = [
+/// What a job may allocate, unless a test says otherwise.
+pub(crate) const MEMORY_BYTES: u64 = 64 << 20;
+const CIRCUITS: [&str; 12] = [
     "aborts-v1",
     "draws-v1",
     "exits-v1",
@@ -30,6 +32,7 @@ const CIRCUITS: [&str; 11] = [
     "lies-v1",
     "overflows-v1",
     "panics-v1",
+    "probes-v1",
     "refuses-v1",
     "sleeps-v1",
     "spins-v1",
@@ -85,6 +88,13 @@ impl Chamber {
         Self::start_with(jobs_max, |_, _| {})
     }
 
+    /// One that does not lock itself, so that its jobs can look about and say what they see.
+    pub(crate) fn unlocked() -> Self {
+        Self::start_with(32, |command, _| {
+            command.args(["--sandbox", "off"]);
+        })
+    }
+
     /// Starts one, after `change` had its way with the command and the folder.
     pub(crate) fn start_with(jobs_max: usize, change: impl FnOnce(&mut Command, &Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -97,6 +107,9 @@ impl Chamber {
         command.arg("--jobs-max").arg(jobs_max.to_string());
         command.args(CIRCUITS.iter().flat_map(|circuit| ["--circuit", circuit]));
         change(&mut command, folder.path());
+        if !command.get_args().any(|argument| argument == "--sandbox") {
+            command.args(["--sandbox", "on"]);
+        }
         let child = command.spawn().unwrap();
         // The command holds the other end of the control connection.
         drop(command);
@@ -153,36 +166,28 @@ impl Chamber {
     pub(crate) fn job_of_header(&self, header: JobHeader, witness: &[u8]) -> Job {
         let info = header.info(&DEPLOYMENT.parse::<Deployment>().unwrap());
         let sealed = seal(Scheme::X25519, &public_key(&self.key), &info, witness).unwrap();
-        let head = JobHead {
-            tenant: header.subject.tenant,
-            lane: header.subject.lane,
-            circuit: header.subject.circuit,
-            job: header.subject.job,
-            key: header.key,
-            expires: header.expires,
-            answer: header.answer,
-            verifying_key: match header.verifying_key {
-                VerifyingKeyPin::Any => None,
-                VerifyingKeyPin::Exactly(digest) => Some(digest),
-            },
-            attempt: 1,
-            queued_ms: 7,
-        };
-        Job { head, info, sealed, limit_ms: 60_000, threads: 1 }
+        let head = JobHead::of(header, 1, 7);
+        Job { head, info, sealed, limit_ms: 60_000, memory_bytes: MEMORY_BYTES, threads: 1 }
     }
 
     /// Sends an order and a frame, and does not wait.
     pub(crate) fn send(&mut self, job: &Job) -> Sent {
         let frame = frame::encode(&job.head, &job.sealed.payload);
-        let (ticket, connection) = self.order(job.limit_ms, job.threads, &frame);
+        let Job { limit_ms, memory_bytes, threads, .. } = *job;
+        let (ticket, connection) = self.order(Order { ticket: 0, limit_ms, memory_bytes, threads }, &frame);
         let secret = job.sealed.answer_secret.clone();
         Sent { ticket, connection, info: job.info.clone(), enc: job.sealed.enc.clone(), secret }
     }
 
-    /// Sends an order and whatever stands for a frame.
-    pub(crate) fn order(&mut self, limit_ms: u64, threads: u32, frame: &[u8]) -> (u64, UnixStream) {
+    /// An order of one thread and that limit, and whatever stands for a frame.
+    pub(crate) fn order_of(&mut self, limit_ms: u64, frame: &[u8]) -> (u64, UnixStream) {
+        self.order(Order { ticket: 0, limit_ms, memory_bytes: MEMORY_BYTES, threads: 1 }, frame)
+    }
+
+    /// Sends an order under a ticket of its own, and whatever stands for a frame.
+    pub(crate) fn order(&mut self, order: Order, frame: &[u8]) -> (u64, UnixStream) {
         self.tickets += 1;
-        let order = Order { ticket: self.tickets, limit_ms, threads };
+        let order = Order { ticket: self.tickets, ..order };
         let mut connection = self.connect().unwrap();
         connection.write_all(&[&order.to_bytes()[..], frame].concat()).unwrap();
         (self.tickets, connection)
@@ -210,7 +215,7 @@ impl Chamber {
     /// How a job ended, once it has.
     pub(crate) fn end_of(&mut self, ticket: u64) -> End {
         self.find(|event| match event {
-            Event::Ended { ticket: ended, end } if *ended == ticket => Some(*end),
+            Event::Ended { ticket: ended, end, .. } if *ended == ticket => Some(*end),
             _ => None,
         })
     }
@@ -286,6 +291,7 @@ pub(crate) struct Job {
     pub(crate) info: Vec<u8>,
     pub(crate) sealed: Sealed,
     pub(crate) limit_ms: u64,
+    pub(crate) memory_bytes: u64,
     pub(crate) threads: u32,
 }
 
@@ -371,7 +377,7 @@ fn read_event(control: &mut UnixStream) -> Result<Event, NoFrame> {
     read_frame(control).map(|(event, _)| event)
 }
 
-/// What `draws-v1` reports of its process.
+/// What `draws-v1` and `probes-v1` report.
 pub(crate) fn report(answer: Answer) -> Value {
     serde_json::from_slice(&answer.output.expect("a report").0).unwrap()
 }

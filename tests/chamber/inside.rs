@@ -58,7 +58,7 @@ fn a_chamber_is_not_dumpable() {
 }
 
 fn probe(chamber: &mut Chamber, limit_ms: u64, threads: u32) -> Value {
-    let mut job = chamber.job("draws-v1", &json!({}));
+    let mut job = chamber.job("probes-v1", &json!({}));
     (job.limit_ms, job.threads) = (limit_ms, threads);
     let mut sent = chamber.send(&job);
     let report = report(sent.answer().0);
@@ -68,7 +68,7 @@ fn probe(chamber: &mut Chamber, limit_ms: u64, threads: u32) -> Value {
 
 #[test]
 fn a_job_has_its_connection_and_the_standard_streams_and_nothing_of_its_siblings() {
-    let mut chamber = Chamber::start();
+    let mut chamber = Chamber::unlocked();
     let siblings = [(); 3].map(|()| chamber.start_job("sleeps-v1", &json!({"ms": 60_000})));
     assert!(siblings.iter().all(|sibling| is_alive(chamber.pid_of(sibling.ticket))));
     // One that has not said its order yet, too.
@@ -91,7 +91,7 @@ fn a_job_has_its_connection_and_the_standard_streams_and_nothing_of_its_siblings
 
 #[test]
 fn a_job_can_write_no_core_gain_no_privilege_and_open_few_files() {
-    let mut chamber = Chamber::start();
+    let mut chamber = Chamber::unlocked();
     let report = probe(&mut chamber, 2_500, 2);
     assert_eq!(report["limits"]["Max core file size"], json!(["0", "0"]));
     assert_eq!(report["limits"]["Max open files"], json!(["16", "16"]));
@@ -105,7 +105,7 @@ fn a_job_can_write_no_core_gain_no_privilege_and_open_few_files() {
 
 #[test]
 fn a_job_has_the_threads_of_its_order_and_is_a_child_of_the_chamber() {
-    let mut chamber = Chamber::start();
+    let mut chamber = Chamber::unlocked();
     for threads in [1, 2, 5] {
         let report = probe(&mut chamber, 60_000, threads);
         assert_eq!(report["threads"], 1 + threads);

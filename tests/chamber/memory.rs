@@ -32,11 +32,11 @@ fn find_in(pid: u32, needle: &[u8]) -> Option<usize> {
 
 #[test]
 fn a_job_has_no_key_in_its_memory_when_it_checks_its_witness() {
-    let mut chamber = Chamber::start();
+    let mut chamber = Chamber::unlocked();
     let needle = hex::encode(chamber.key.expose());
     let decoy = hex::encode(sealprove::envelope::generate_key().0.expose());
     for _ in 0..3 {
-        let mut sent = chamber.start_job("draws-v1", &json!({"needle": needle, "decoy": decoy}));
+        let mut sent = chamber.start_job("probes-v1", &json!({"needle": needle, "decoy": decoy}));
         let found = report(sent.answer().0)["found"].clone();
         println!("{found}");
         assert!(found["bytes"].as_u64().unwrap() > 1_000_000, "{found}");

@@ -17,7 +17,7 @@ fn refuses(circuit: &str, prepare: impl FnOnce(&Path)) -> String {
     prepare(&keys);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut command = command(folder.path(), theirs);
-    let status = command.args(["--jobs-max", "1", "--circuit", circuit]).status().unwrap();
+    let status = command.args(["--jobs-max", "1", "--sandbox", "on", "--circuit", circuit]).status().unwrap();
     drop(ours);
     let said = fs::read_to_string(folder.path().join("log")).unwrap();
     assert_eq!(status.code(), Some(1), "{said}");

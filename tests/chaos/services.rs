@@ -57,7 +57,8 @@ impl Service {
     }
 
     pub(crate) fn chamber(&self) -> Option<i32> {
-        children_of(self.pid()?).first().copied()
+        let launcher = *children_of(self.pid()?).first()?;
+        children_of(launcher).first().copied()
     }
 }
 

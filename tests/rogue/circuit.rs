@@ -101,6 +101,7 @@ impl Circuit for Rogue {
             witness_bytes_max: 4096,
             answer_bytes_max: 256 * 1024,
             time_limit: Duration::from_secs(5),
+            memory_bytes: 64 << 20,
         }
     }
 

@@ -1,9 +1,5 @@
 //! `garbles-v1` writes to the connection of its own process.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
-
 use sealprove::frame::{self, ReplyHead};
 use sealprove::job::AnswerMode;
 use sealprove::wire::{ANSWER_MEDIA_TYPE, Code, Timings};
@@ -38,9 +34,13 @@ pub(crate) fn say(script: &crate::Script) -> Option<Vec<u8>> {
         Mode::NotJson => [&[0, 0, 0, 4, 0, 0, 0, 0][..], b"!!!!"].concat(),
         Mode::FrameAndMore => forged(),
     };
-    // Cannot panic: descriptor 0 is the connection, and there is room for another descriptor.
-    let mut connection = File::from(std::io::stdin().as_fd().try_clone_to_owned().expect("a descriptor"));
-    connection.write_all(&bytes).expect("the connection takes it");
+    // Descriptor 0 is the connection.
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        // Cannot panic: the chamber reads it.
+        let written = rustix::io::write(std::io::stdin(), rest).expect("the connection takes it");
+        rest = &rest[written..];
+    }
     if !matches!(script.mode, Mode::FrameAndMore) {
         #[allow(clippy::disallowed_methods)] // To leave as no job process may is the point.
         std::process::exit(0);

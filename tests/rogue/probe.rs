@@ -1,4 +1,5 @@
-//! `draws-v1` reports what a job process looks like from inside. What it may not see is left out.
+//! `draws-v1` reports what it draws; `probes-v1` what a job process looks like from inside, where it is not
+//! locked. What it may not see is left out.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,8 +22,6 @@ static FOUND: OnceLock<Found> = OnceLock::new();
 
 #[derive(Serialize)]
 struct Report {
-    /// Bytes of the operating system's generator.
-    random: String,
     pid: u32,
     parent: u32,
     threads: Option<usize>,
@@ -48,12 +47,16 @@ struct Found {
     bytes: usize,
 }
 
-pub(crate) fn report(_: &Script) -> Option<Vec<u8>> {
+/// Reports bytes of the operating system's generator.
+pub(crate) fn draw(_: &Script) -> Option<Vec<u8>> {
     let mut random = [0; 32];
     // Cannot panic: the operating system has randomness.
     getrandom::fill(&mut random).expect("randomness");
+    Some(serde_json::json!({"random": hex::encode(random)}).to_string().into_bytes())
+}
+
+pub(crate) fn report(_: &Script) -> Option<Vec<u8>> {
     let report = Report {
-        random: hex::encode(random),
         pid: std::process::id(),
         parent: std::os::unix::process::parent_id(),
         threads: fs::read_dir("/proc/self/task").ok().map(Iterator::count),

@@ -14,6 +14,10 @@ use sealprove::circuit::{Circuits, InvalidWitness};
 
 use circuit::{Rogue, Script};
 
+/// What is freed is wiped: a chamber starts with no other allocator.
+#[global_allocator]
+static ALLOCATOR: sealprove::chamber::WipingAllocator = sealprove::chamber::WipingAllocator;
+
 #[allow(clippy::disallowed_methods)] // One of these circuits leaves as no job process may.
 fn main() -> ExitCode {
     sealprove::main(
@@ -25,7 +29,8 @@ fn main() -> ExitCode {
             .with(Rogue::new("exits-v1", |_| std::process::exit(0)))
             .with(Rogue::new("overflows-v1", |script| Some(overflows(script.ms).to_be_bytes().to_vec())))
             .with(Rogue::new("garbles-v1", garbage::say))
-            .with(Rogue::new("draws-v1", probe::report).checking(probe::look_for_needles))
+            .with(Rogue::new("draws-v1", probe::draw))
+            .with(Rogue::new("probes-v1", probe::report).checking(probe::look_for_needles))
             .with(Rogue::new("hides-v1", hides))
             .with(Rogue::new("refuses-v1", |_| None).checking(refuses))
             .with(Rogue::new("lies-v1", |_| None).lying())

@@ -122,11 +122,16 @@ impl Service {
         pid
     }
 
+    /// The processes of its chambers: usually one, none while none is started, two while one takes over.
+    pub fn chambers(&self) -> Vec<i32> {
+        children_of(self.pid).into_iter().flat_map(children_of).collect()
+    }
+
     /// The chamber's process.
     pub fn chamber(&self) -> i32 {
-        match children_of(self.pid)[..] {
+        match self.chambers()[..] {
             [chamber] => chamber,
-            ref others => panic!("the service has started {others:?}"),
+            ref others => panic!("the service has the chambers {others:?}"),
         }
     }
 

@@ -62,6 +62,12 @@ impl Sample {
     ];
 }
 
+/// The sample with as many actions as there are, and no more than that.
+pub(super) fn with_actions(actions_max: usize) -> &'static [u8] {
+    let fit = Sample::ALL.iter().filter(|sample| sample.actions <= actions_max);
+    fit.max_by_key(|sample| sample.actions).map_or(SMALLEST, |sample| sample.pczt)
+}
+
 /// The sample of that kind with that many actions.
 pub fn sample_pczt(kind: SampleKind, actions: usize) -> Option<&'static [u8]> {
     let sample = Sample::ALL.iter().find(|sample| sample.kind == kind && sample.actions == actions)?;

@@ -1,0 +1,238 @@
+//! The service's chambers, one after the other: each is started through the launcher, has to fit into memory
+//! and to pass the self-test, and only then gets jobs. One that dies is followed by another; one in which a
+//! job broke a rule is replaced, and ends with its last job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::ServiceError;
+use super::limits::Budget;
+use super::link::Live;
+use super::selftest::SelfTest;
+use crate::broker::Backoff;
+use crate::launcher::Launcher;
+use crate::metrics::Metrics;
+
+/// The first and the longest wait before a chamber that died is followed by another.
+const RESTART_WAIT: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(30)];
+/// How long a chamber is at work, at the least, before it is replaced: building keys is dear.
+const REPLACE_WAIT: Duration = Duration::from_secs(30);
+/// How long a chamber without jobs may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The chamber of this service, whichever process it is at the moment.
+pub(super) struct Chambers {
+    live: watch::Receiver<Option<Arc<Live>>>,
+    replace: Arc<Notify>,
+}
+
+/// What sees to it that there is a chamber.
+pub(super) struct Supervisor {
+    task: JoinHandle<Result<(), ServiceError>>,
+    stop: watch::Sender<bool>,
+}
+
+/// What every chamber is started with.
+pub(super) struct Start {
+    pub(super) launcher: Launcher,
+    pub(super) budget: Budget,
+    pub(super) self_test: SelfTest,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Chambers {
+    /// Starts a chamber, and another whenever one dies.
+    pub(super) fn start(start: Start) -> (Self, Supervisor) {
+        let (live_sender, live) = watch::channel(None);
+        let (stop, stopped) = watch::channel(false);
+        let replace = Arc::new(Notify::new());
+        let succession = Succession { start, live: live_sender, replace: replace.clone(), stopped };
+        (Chambers { live, replace }, Supervisor { task: tokio::spawn(succession.run()), stop })
+    }
+
+    /// The chamber, if it is ready.
+    pub(super) fn live(&self) -> Option<Arc<Live>> {
+        self.live.borrow().clone()
+    }
+
+    /// A job broke a rule in there: another chamber takes over.
+    pub(super) fn replace(&self) {
+        self.replace.notify_one();
+    }
+
+    /// Says to `follow` whether a chamber is ready, now and at every change.
+    pub(super) fn follow(&self, follow: impl Fn(bool) + Send + 'static) {
+        let mut live = self.live.clone();
+        tokio::spawn(async move {
+            loop {
+                follow(live.borrow_and_update().is_some());
+                if live.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Waits until a chamber is ready.
+    pub(super) async fn ready(&self) -> Arc<Live> {
+        let mut live = self.live.clone();
+        loop {
+            let ready = live.borrow_and_update().clone();
+            if let Some(live) = ready {
+                return live;
+            }
+            if live.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Supervisor {
+    /// Until it is certain that there will be no chamber any more: why.
+    pub(super) async fn fault(&mut self) -> ServiceError {
+        match (&mut self.task).await {
+            Ok(Err(fault)) => fault,
+            // It ends in no other way before it is stopped.
+            Ok(Ok(())) | Err(_) => ServiceError::Chamber,
+        }
+    }
+
+    /// Ends the chamber, whose last job has ended.
+    pub(super) async fn stop(self) {
+        let _ = self.stop.send(true);
+        // A fault has been told already.
+        let _ = self.task.await;
+    }
+}
+
+struct Succession {
+    start: Start,
+    live: watch::Sender<Option<Arc<Live>>>,
+    replace: Arc<Notify>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Succession {
+    /// Until it is stopped. A first chamber that fails is a fault: another would fare no better.
+    async fn run(self) -> Result<(), ServiceError> {
+        let mut waits = Backoff::new(RESTART_WAIT);
+        let mut retired = JoinSet::new();
+        let mut current: Option<Working> = None;
+        let mut is_first = true;
+        while !*self.stopped.borrow() {
+            let started = tokio::select! {
+                started = self.next(is_first) => started,
+                () = self.stop() => break,
+            };
+            match started {
+                Ok(next) => {
+                    (is_first, waits) = (false, Backoff::new(RESTART_WAIT));
+                    self.live.send_replace(Some(next.live.clone()));
+                    if let Some(old) = current.replace(next) {
+                        retired.spawn(old.retire());
+                    }
+                    self.while_it_works(current.as_mut()).await;
+                }
+                Err(fault) if is_first || matches!(fault, ServiceError::Launcher(_)) => return Err(fault),
+                Err(cause) => error!(%cause, "no chamber takes over"),
+            }
+            self.pause(&mut waits).await;
+        }
+        retired.extend(current.map(Working::retire));
+        retired.join_all().await;
+        Ok(())
+    }
+
+    /// A chamber that could take jobs.
+    async fn next(&self, is_first: bool) -> Result<Working, ServiceError> {
+        let Start { launcher, budget, self_test, metrics } = &self.start;
+        metrics.chamber_started();
+        let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
+        let (mut control, order) = connection.into_split();
+        let live = Live::announced(&mut control, metrics).await.ok_or(ServiceError::Chamber)?;
+        let live = Arc::new(live);
+        info!(calls = live.locks.calls, files = live.locks.files, "the chamber is locked");
+        metrics.locked("chamber", live.locks);
+        let hearing = tokio::spawn(hear(live.clone(), control, self.live.clone(), metrics.clone()));
+        let working = Working { live, hearing, _order: order };
+        budget.holds(working.live.birth_bytes)?;
+        self_test.run(&working.live, is_first).await?;
+        Ok(working)
+    }
+
+    /// Until the chamber dies, is to be replaced, or all is to end.
+    async fn while_it_works(&self, current: Option<&mut Working>) {
+        let Some(current) = current else { return };
+        let not_before = Instant::now() + REPLACE_WAIT;
+        let replace = async {
+            self.replace.notified().await;
+            warn!("a job broke a rule: another chamber takes over");
+            tokio::time::sleep_until(not_before).await;
+        };
+        tokio::select! {
+            () = replace => {}
+            _ = &mut current.hearing => {}
+            () = self.stop() => {}
+        }
+    }
+
+    /// Until all is to end.
+    async fn stop(&self) {
+        // Who would say so may be gone: then it is so.
+        let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
+    }
+
+    async fn pause(&self, waits: &mut Backoff) {
+        tokio::select! {
+            () = waits.pause() => {}
+            () = self.stop() => {}
+        }
+    }
+}
+
+/// A chamber at work.
+struct Working {
+    live: Arc<Live>,
+    hearing: JoinHandle<()>,
+    /// Closing it is the order to take no more jobs, and to end with the last.
+    _order: OwnedWriteHalf,
+}
+
+impl Working {
+    /// Lets it end with its last job, however long that takes.
+    async fn retire(self) {
+        let Working { live, mut hearing, _order: order } = self;
+        drop(order);
+        while !hearing.is_finished() {
+            if tokio::time::timeout(STOP_TIMEOUT, &mut hearing).await.is_err() && live.is_idle() {
+                // The launcher kills what outlives its connection.
+                hearing.abort();
+            }
+        }
+    }
+}
+
+/// Hears a chamber to its end; then it is nobody's chamber any more.
+async fn hear(
+    live: Arc<Live>,
+    mut control: OwnedReadHalf,
+    current: watch::Sender<Option<Arc<Live>>>,
+    metrics: Arc<Metrics>,
+) {
+    live.hear(&mut control, &metrics).await;
+    current.send_if_modified(|current| {
+        let is_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &live));
+        if is_current {
+            *current = None;
+        }
+        is_current
+    });
+}

@@ -1,0 +1,124 @@
+//! The self-test: before a chamber gets jobs it proves what every circuit offers as its smallest witness, and
+//! the first one of a service the largest as well. They go the way of a job: sealed to the deployment's key,
+//! opened in a process of their own, under the real lock and the real limits.
+//!
+//! So a service that is ready has made a proof on this machine a moment ago, and knows how long one takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::ServiceError;
+use super::limits::Limits;
+use super::link::{Live, NoReply, Reply};
+use super::pace::Pace;
+use crate::bundle::{Bundle, BundleKey};
+use crate::clock::unix_now;
+use crate::envelope::{Scheme, seal, sealed_bytes};
+use crate::frame::{End, JobHead};
+use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
+use crate::metrics::Metrics;
+use crate::wire::{Code, JobHeader, VerifyingKeyPin};
+
+/// How long a sample's seal is good for, in seconds; the circuit's own limit ends it sooner.
+const LIFETIME_SECONDS: u64 = 60 * 60;
+
+/// A witness that a circuit offers, in the form that is sealed. It is no secret.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    /// What it is proved under.
+    pub circuit: CircuitId,
+    /// Whether it is the largest that the circuit takes, or the smallest.
+    pub is_largest: bool,
+    /// What the job process gets.
+    pub bytes: Vec<u8>,
+    /// How its proof is limited.
+    pub limits: Limits,
+}
+
+/// What every chamber must pass.
+pub(super) struct SelfTest {
+    pub(super) bundle: Bundle,
+    pub(super) samples: Vec<Sample>,
+    pub(super) pace: Arc<Pace>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl SelfTest {
+    /// Proves the samples one after the other.
+    pub(super) async fn run(&self, chamber: &Live, is_first: bool) -> Result<(), ServiceError> {
+        for sample in self.samples.iter().filter(|sample| is_first || !sample.is_largest) {
+            self.prove(chamber, sample).await?;
+        }
+        Ok(())
+    }
+
+    async fn prove(&self, chamber: &Live, sample: &Sample) -> Result<(), ServiceError> {
+        let failed = |reason: String| ServiceError::SelfTest { circuit: sample.circuit.clone(), reason };
+        match self.send(chamber, sample).await {
+            Some(Ok(reply)) if reply.head.code == Code::Ok => self.learn(sample, &reply),
+            Some(Ok(reply)) => return Err(failed(format!("answered {}", reply.head.code.as_str()))),
+            Some(Err(cause)) => return Err(failed(with_remedy(&sample.circuit, cause))),
+            None => return Err(failed("the bundle has no key of this chamber to seal to".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Has a sample proved as a job is; `None` where there is no key to seal it to.
+    pub(super) async fn send(&self, chamber: &Live, sample: &Sample) -> Option<Result<Reply, NoReply>> {
+        let (head, payload) = self.job(sample, self.key(chamber)?)?;
+        Some(chamber.prove(sample.limits, &head, &payload, std::future::pending()).await)
+    }
+
+    /// The key that clients would seal to now; any that the chamber has, where there is none.
+    fn key(&self, chamber: &Live) -> Option<&BundleKey> {
+        let is_there = |key: &&BundleKey| chamber.keys.contains(&key.id);
+        let now = unix_now();
+        let chosen = self.bundle.key_for(now, now).filter(is_there);
+        chosen.or_else(|| self.bundle.keys.iter().find(is_there))
+    }
+
+    /// A job like any other, whose answer is for nobody.
+    fn job(&self, sample: &Sample, key: &BundleKey) -> Option<(JobHead, Vec<u8>)> {
+        let subject = JobSubject {
+            tenant: Tenant::default(),
+            lane: Lane::Standard,
+            circuit: sample.circuit.clone(),
+            job: JobId::random(),
+        };
+        let header = JobHeader {
+            subject,
+            key: key.id.clone(),
+            expires: unix_now() + LIFETIME_SECONDS,
+            answer: AnswerMode::Open,
+            verifying_key: VerifyingKeyPin::Any,
+        };
+        let info = header.info(&self.bundle.deployment);
+        let sealed = seal(key.scheme, &key.public_key.0, &info, &sample.bytes).ok()?;
+        Some((JobHead::of(header, 1, 0), sealed.payload))
+    }
+
+    fn learn(&self, sample: &Sample, reply: &Reply) {
+        let circuit = &sample.circuit;
+        let payload_bytes = sealed_bytes(Scheme::X25519, sample.bytes.len());
+        let took = Duration::from_millis(reply.head.timings.proved.unwrap_or_default());
+        self.pace.learn(circuit, payload_bytes, took);
+        self.metrics.self_tested(circuit, sample.is_largest, took);
+        let (proved_ms, peak_bytes) = (crate::clock::millis(took), reply.peak_bytes);
+        info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");
+        if took * 2 > sample.limits.time {
+            let limit = humantime::format_duration(sample.limits.time);
+            warn!(%circuit, proved_ms, %limit, "a proof here takes more than half of its time limit");
+        }
+    }
+}
+
+fn with_remedy(circuit: &CircuitId, cause: NoReply) -> String {
+    let remedy = match cause {
+        NoReply::Ended(End::OutOfMemory) => "memory_limit",
+        NoReply::Ended(End::TimedOut) => "time_limit",
+        _ => return cause.to_string(),
+    };
+    format!("{cause}; raise {remedy} under [circuits.{circuit}]")
+}
