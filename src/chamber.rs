@@ -137,6 +137,7 @@ pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(),
     if config.sandbox == Sandbox::On && !allocator::is_in_force() {
         return Err(ChamberError::Allocator);
     }
+    limits::acquaint_malloc();
     let own = limits::Own::open().map_err(ChamberError::os("open this process's own page of /proc"))?;
     let lookout = lookout::Lookout::post(&control)?;
     let mut loaded = Loaded {

@@ -113,7 +113,7 @@ async fn the_status_says_what_is_being_done_and_how_long_it_takes() {
     lab.answer_to(&first).await;
     let status = statuses(first.job()).await;
     assert_eq!((status.state, status.attempt, status.faults), (State::Proving, 1, 0));
-    assert_eq!(status.expected_ms, None, "nothing was proved before");
+    assert!(status.expected_ms.is_some(), "the self-test has proved before");
 
     let second = lab.submit_good().await;
     lab.answer_to(&second).await;
@@ -221,7 +221,11 @@ async fn the_metrics_say_how_jobs_ended_and_where_their_time_went() {
     assert_eq!(["checked", "proved", "verified"].map(count), [1.0; 3]);
     assert_eq!(service.metric("sealprove_slots", &[("state", "busy")]), 0.0);
     assert_eq!(service.metric("sealprove_deliveries_total", &[("attempt", "1")]), 2.0);
-    assert_eq!(service.metric("sealprove_process_exits_total", &[("cause", "answered")]), 2.0);
+    assert_eq!(
+        service.metric("sealprove_process_exits_total", &[("cause", "answered")]),
+        3.0,
+        "with the self-test"
+    );
     assert_eq!(service.metric("sealprove_chamber_starts_total", &[]), 1.0);
     assert_eq!(service.metric("sealprove_ready", &[]), 1.0);
 }
@@ -248,10 +252,12 @@ async fn names_types_and_labels_of_the_metrics_are_what_dashboards_expect() {
         ("sealprove_deliveries_total", "counter", vec!["attempt"]),
         ("sealprove_handed_back_total", "counter", vec![]),
         ("sealprove_jobs_total", "counter", vec!["circuit", "lane", "outcome"]),
+        ("sealprove_locks", "gauge", vec!["lock", "process"]),
         ("sealprove_not_jobs_total", "counter", vec![]),
         ("sealprove_phase_seconds", "histogram", vec!["circuit", "phase"]),
         ("sealprove_process_exits_total", "counter", vec!["cause"]),
         ("sealprove_ready", "gauge", vec![]),
+        ("sealprove_self_test_seconds", "gauge", vec!["circuit", "witness"]),
         ("sealprove_slots", "gauge", vec!["state"]),
         ("sealprove_swept_total", "counter", vec!["code"]),
         ("sealprove_tenants_without_room", "gauge", vec![]),

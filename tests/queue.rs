@@ -43,7 +43,8 @@ async fn express_comes_before_standard_and_never_starves_it() {
     for job in standard.iter().chain(&express) {
         assert_eq!(lab.answer_to(job).await.code(), Code::Ok);
     }
-    let order = started(&service);
+    // The first of all is the self-test's.
+    let order = started(&service).split_off(1);
     assert_eq!(order.len(), 32);
     let place = |job: &Ticket| order.iter().position(|id| id == job.job().as_str()).expect("it was started");
     let last_express = express.iter().map(place).max().expect("some");

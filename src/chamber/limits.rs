@@ -79,6 +79,16 @@ pub(super) fn no_core_dumps() -> io::Result<()> {
     Ok(())
 }
 
+/// Has malloc find out what it wants to know of the machine while it may: when a thread's heap first shrinks,
+/// glibc opens a file of /proc, and from the lock on that would be the end of the process.
+pub(super) fn acquaint_malloc() {
+    const BLOCK_BYTES: usize = 64 * 1024;
+    std::thread::scope(|scope| {
+        // More than it keeps, of blocks that come from a heap and not from the kernel.
+        scope.spawn(|| drop(std::hint::black_box([(); 64].map(|()| vec![1_u8; BLOCK_BYTES]))));
+    });
+}
+
 /// What `ps` and `top` show, at most 15 bytes. Best effort: nothing hangs on it.
 pub(super) fn name_process(name: &std::ffi::CStr) {
     let _ = rustix::thread::set_name(name);
