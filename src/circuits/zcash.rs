@@ -65,7 +65,7 @@ impl Circuit for ZcashPczt {
             witness_bytes_max: 256 * 1024,
             answer_bytes_max: 512 * 1024,
             time_limit: Duration::from_secs(180),
-            memory_bytes: 1 << 30,
+            memory_bytes: 768 << 20,
         }
     }
 

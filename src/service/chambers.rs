@@ -129,17 +129,18 @@ impl Succession {
         let mut is_first = true;
         while !*self.stopped.borrow() {
             let started = tokio::select! {
-                started = self.next(is_first) => started,
+                started = self.next() => started,
                 () = self.stop() => break,
             };
             match started {
                 Ok(next) => {
-                    (is_first, waits) = (false, Backoff::new(RESTART_WAIT));
+                    let was_first = std::mem::take(&mut is_first);
+                    waits = Backoff::new(RESTART_WAIT);
                     self.live.send_replace(Some(next.live.clone()));
                     if let Some(old) = current.replace(next) {
                         retired.spawn(old.retire());
                     }
-                    self.while_it_works(current.as_mut()).await;
+                    self.while_it_works(current.as_mut(), was_first).await?;
                 }
                 Err(fault) if is_first || matches!(fault, ServiceError::Launcher(_)) => return Err(fault),
                 Err(cause) => error!(%cause, "no chamber takes over"),
@@ -152,7 +153,7 @@ impl Succession {
     }
 
     /// A chamber that could take jobs.
-    async fn next(&self, is_first: bool) -> Result<Working, ServiceError> {
+    async fn next(&self) -> Result<Working, ServiceError> {
         let Start { launcher, budget, self_test, metrics } = &self.start;
         metrics.chamber_started();
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
@@ -164,13 +165,24 @@ impl Succession {
         let hearing = tokio::spawn(hear(live.clone(), control, self.live.clone(), metrics.clone()));
         let working = Working { live, hearing, _order: order };
         budget.holds(working.live.birth_bytes)?;
-        self_test.run(&working.live, is_first).await?;
+        self_test.smallest(&working.live).await?;
         Ok(working)
     }
 
-    /// Until the chamber dies, is to be replaced, or all is to end.
-    async fn while_it_works(&self, current: Option<&mut Working>) {
-        let Some(current) = current else { return };
+    /// Until the chamber dies, is to be replaced, or all is to end. The first one proves the largest witnesses
+    /// meanwhile; that it cannot is a fault.
+    async fn while_it_works(
+        &self,
+        current: Option<&mut Working>,
+        is_first: bool,
+    ) -> Result<(), ServiceError> {
+        let Some(Working { live, hearing, .. }) = current else { return Ok(()) };
+        let largest = async {
+            if is_first {
+                self.start.self_test.largest(live).await?;
+            }
+            std::future::pending().await
+        };
         let not_before = Instant::now() + REPLACE_WAIT;
         let replace = async {
             self.replace.notified().await;
@@ -178,10 +190,12 @@ impl Succession {
             tokio::time::sleep_until(not_before).await;
         };
         tokio::select! {
+            fault = largest => return fault,
             () = replace => {}
-            _ = &mut current.hearing => {}
+            _ = hearing => {}
             () = self.stop() => {}
         }
+        Ok(())
     }
 
     /// Until all is to end.

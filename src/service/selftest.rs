@@ -1,6 +1,7 @@
-//! The self-test: before a chamber gets jobs it proves what every circuit offers as its smallest witness, and
-//! the first one of a service the largest as well. They go the way of a job: sealed to the deployment's key,
-//! opened in a process of their own, under the real lock and the real limits.
+//! The self-test: before a chamber gets jobs it proves what every circuit offers as its smallest witness; the
+//! first one of a service proves the largest as well, which may take a minute, beside its first jobs. They go
+//! the way of a job: sealed to the deployment's key, opened in a process of their own, under the real lock and
+//! the real limits.
 //!
 //! So a service that is ready has made a proof on this machine a moment ago, and knows how long one takes.
 
@@ -46,10 +47,21 @@ pub(super) struct SelfTest {
 }
 
 impl SelfTest {
-    /// Proves the samples one after the other.
-    pub(super) async fn run(&self, chamber: &Live, is_first: bool) -> Result<(), ServiceError> {
-        for sample in self.samples.iter().filter(|sample| is_first || !sample.is_largest) {
+    /// Proves the smallest witness of every circuit, one after the other.
+    pub(super) async fn smallest(&self, chamber: &Live) -> Result<(), ServiceError> {
+        for sample in self.samples.iter().filter(|sample| !sample.is_largest) {
             self.prove(chamber, sample).await?;
+        }
+        Ok(())
+    }
+
+    /// Proves the largest ones. A chamber that is gone meanwhile is no fault of theirs.
+    pub(super) async fn largest(&self, chamber: &Live) -> Result<(), ServiceError> {
+        for sample in self.samples.iter().filter(|sample| sample.is_largest) {
+            match self.prove(chamber, sample).await {
+                Err(ServiceError::Chamber) => return Ok(()),
+                proved => proved?,
+            }
         }
         Ok(())
     }
@@ -59,6 +71,9 @@ impl SelfTest {
         match self.send(chamber, sample).await {
             Some(Ok(reply)) if reply.head.code == Code::Ok => self.learn(sample, &reply),
             Some(Ok(reply)) => return Err(failed(format!("answered {}", reply.head.code.as_str()))),
+            Some(Err(NoReply::ChamberGone | NoReply::Ended(End::Killed))) => {
+                return Err(ServiceError::Chamber);
+            }
             Some(Err(cause)) => return Err(failed(with_remedy(&sample.circuit, cause))),
             None => return Err(failed("the bundle has no key of this chamber to seal to".to_owned())),
         }

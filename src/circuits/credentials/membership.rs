@@ -189,7 +189,7 @@ impl Circuit for Membership {
             witness_bytes_max: WITNESS_BYTES_MAX,
             answer_bytes_max: keys::ANSWER_BYTES_MAX,
             time_limit: Duration::from_secs(60),
-            memory_bytes: 256 << 20,
+            memory_bytes: 64 << 20,
         }
     }
 

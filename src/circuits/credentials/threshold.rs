@@ -106,7 +106,7 @@ impl Circuit for Threshold {
             witness_bytes_max: WITNESS_BYTES_MAX,
             answer_bytes_max: keys::ANSWER_BYTES_MAX,
             time_limit: Duration::from_secs(30),
-            memory_bytes: 256 << 20,
+            memory_bytes: 32 << 20,
         }
     }
 
