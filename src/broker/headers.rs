@@ -8,27 +8,28 @@ use async_nats::header::{HeaderName, HeaderValue};
 
 /// The headers of a block (ADR-4), in order; `None` where the NATS library would not read them.
 pub fn stored_headers(block: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut lines = std::str::from_utf8(block).ok()?.lines();
+    let mut lines = std::str::from_utf8(block).ok()?.lines().peekable();
     let Some(version) = lines.next() else { return Some(Vec::new()) };
-    let status = version.strip_prefix("NATS/1.0")?.split_whitespace().next();
-    if let Some(status) = status {
+    // A status ends at a space and at nothing else, but white space of every kind is taken off around it.
+    let status = version.strip_prefix("NATS/1.0")?.trim().split(' ').next().unwrap_or_default().trim();
+    if !status.is_empty() {
         StatusCode::from_str(status).ok()?;
     }
-    let mut headers: Vec<(String, String)> = Vec::new();
-    for line in lines.filter(|line| !line.is_empty()) {
-        match headers.last_mut() {
-            // A line that begins with white space goes on with the one before.
-            Some((_, value)) if line.starts_with(char::is_whitespace) => value.push_str(line),
-            _ => {
-                let (name, value) = line.split_once(':')?;
-                HeaderName::from_str(name).ok()?;
-                headers.push((name.to_owned(), value.trim_start().to_owned()));
-            }
+    let mut headers = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
         }
-    }
-    for (_, value) in &mut headers {
+        let (name, value) = line.split_once(':')?;
+        HeaderName::from_str(name).ok()?;
+        let mut value = value.trim_start().to_owned();
+        // A line that begins with white space goes on with the one before, unless there is an empty one between.
+        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            value.push_str(more);
+        }
         value.truncate(value.trim_end().len());
-        HeaderValue::from_str(value).ok()?;
+        HeaderValue::from_str(&value).ok()?;
+        headers.push((name.to_owned(), value));
     }
     Some(headers)
 }
@@ -59,5 +60,7 @@ mod tests {
         assert_eq!(stored_headers(b"NATS/1.0\r\nX-A: \xff\xfe\r\n\r\n"), None);
         assert_eq!(stored_headers(b"NATS/2.0\r\n\r\n"), None);
         assert_eq!(stored_headers(b"NATS/1.0 soon\r\n\r\n"), None);
+        assert_eq!(stored_headers(b"NATS/1.0 404\tNo Messages\r\n\r\n"), None);
+        assert_eq!(stored_headers(b"NATS/1.0\r\nA: x\r\n\r\n and more\r\n\r\n"), None);
     }
 }
