@@ -158,7 +158,8 @@ pub(crate) fn answer_header(pairs: &[(&str, &str)]) -> Option<AnswerHeader> {
     AnswerHeader::parse(|wanted| pairs.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value))
 }
 
-/// A block of headers as the stream's leader gives it, which the NATS library may not be able to read.
+/// A block of headers as the stream's leader gives it, which the NATS library may not be able to read. That it is
+/// read exactly where the library reads it is held against the library itself, in `tests/corpora/`.
 pub fn stored(data: &[u8]) {
     let Some(headers) = stored_headers(data) else { return };
     let mut block = b"NATS/1.0\r\n".to_vec();
@@ -168,7 +169,9 @@ pub fn stored(data: &[u8]) {
         block.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     block.extend_from_slice(b"\r\n");
-    assert_eq!(stored_headers(&block), Some(headers), "headers are read as they are written");
+    // A value that begins on its second line keeps the white space there, and loses it on the first.
+    let trimmed = headers.into_iter().map(|(name, value)| (name, value.trim_start().to_owned())).collect();
+    assert_eq!(stored_headers(&block), Some(trimmed), "headers are read as they are written");
 }
 
 /// The JSON documents that are read back from streams and replies.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
+mod library;
 mod pczts;
 mod seeds;
 
@@ -75,7 +76,7 @@ corpora! {
     subjects, at least 12;
     job_headers, at least 12;
     answer_headers, at least 6;
-    stored_headers, at least 8;
+    stored_headers, at least 18;
     documents, at least 10;
     sealed_job, at least 12;
     sealed_padding, at least 10;

@@ -94,7 +94,7 @@ fn witnesses() -> Vec<Seed> {
         ("orchard-compact", redact(sample, |mut bundle| bundle.compact_resolvable_fields())),
         ("orchard-under-nu6-3", sample_pczt(SampleKind::Nu6_3Orchard, 2).unwrap().to_vec()),
         ("ironwood", ironwood().to_vec()),
-        ("ironwood-under-nu6-2", over(&ironwood()[..], b"PCZT", 8, &[5])),
+        ("ironwood-under-nu6-2", over(ironwood(), b"PCZT", 8, &[5])),
         ("both", both().to_vec()),
         ("both-compact", redact(both(), |mut bundle| bundle.compact_resolvable_fields())),
         ("proved-already", proved(sample)),
