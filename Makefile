@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test load chaos chaos-wrong check tools bench schemas clean
+.PHONY: demo test load chaos chaos-wrong fuzz check tools bench schemas corpora clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -15,7 +15,6 @@ test: tools
 	cargo test --locked
 
 ## chaos: faults from a seeded schedule for DURATION seconds, and a checker of what is left (docs/CHAOS.md)
-DURATION ?= 1800
 SEED ?= $(shell date +%s)
 BROKERS ?= 3
 SERVICES ?= 3
@@ -24,6 +23,7 @@ FAULTS ?=
 # Mounts of its own, for the disk that is full: they are gone when the run is, however it ends.
 OWN_MOUNTS = $(shell [ "$$(id -u)" = 0 ] && flags=-m || flags=-rm; unshare $$flags true 2>/dev/null && echo unshare $$flags)
 
+chaos: DURATION ?= 1800
 chaos: tools
 	harness=$$(tests/chaos/harness.sh) && CHAOS_DURATION=$(DURATION) CHAOS_SEED=$(SEED) CHAOS_BROKERS=$(BROKERS) \
 	CHAOS_SERVICES=$(SERVICES) CHAOS_RATE=$(RATE) CHAOS_FAULTS="$(FAULTS)" $(OWN_MOUNTS) "$$harness"
@@ -32,6 +32,19 @@ chaos: tools
 chaos-wrong: tools
 	tests/chaos/wrong_build.sh acknowledges_first
 	tests/chaos/wrong_build.sh stores_without_compare
+
+## fuzz: every fuzz target for DURATION seconds; it fails with the path of the input where one crashes
+# Not in .tools/bin, which pip makes anew; and with its version in its path, so that another one is installed.
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ_ROOT := .tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+export CARGO_FUZZ := $(CURDIR)/$(CARGO_FUZZ_ROOT)/bin/cargo-fuzz
+
+fuzz: DURATION ?= 60
+fuzz: $(CARGO_FUZZ)
+	fuzz/run.sh $(DURATION)
+
+$(CARGO_FUZZ):
+	cargo install --locked --root $(CARGO_FUZZ_ROOT) --version $(CARGO_FUZZ_VERSION) cargo-fuzz
 
 ## load: JOBS queued jobs before any service runs, then two services
 load: tools
@@ -42,6 +55,8 @@ check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --features client -- -D warnings
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 
 ## bench: what the path adds to a bare proof
 bench: tools
@@ -53,6 +68,10 @@ bench: tools
 schemas:
 	UPDATE_SCHEMAS=1 cargo test --locked --test schemas
 
+## corpora: write the seeds that tests/corpora compares
+corpora:
+	UPDATE_CORPORA=1 cargo test --locked --test corpora
+
 ## tools: the NATS server, pinned by version and hash
 tools: $(NATS_SERVER)
 
@@ -62,4 +81,4 @@ $(NATS_SERVER): tools.txt
 	touch $@
 
 clean:
-	rm -rf target .tools
+	rm -rf target fuzz/target .tools

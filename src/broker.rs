@@ -15,6 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::Tenant;
 
+mod headers;
+
+pub use headers::stored_headers;
+
 /// How long one request may take.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the connection is probed; after two probes without an answer it is given up.

@@ -170,6 +170,9 @@ impl Bundle {
             return Err(BundleError::Malformed("unsupported version"));
         }
         for key in &self.keys {
+            if key.public_key.0.len() != key.scheme.public_key_bytes() {
+                return Err(BundleError::Malformed("a key is not of its scheme's length"));
+            }
             if key_id(key.scheme, &key.public_key.0) != key.id {
                 return Err(BundleError::Malformed("a key id does not follow from its key"));
             }
@@ -422,6 +425,15 @@ mod tests {
     fn a_key_id_must_follow_from_its_key() {
         let mut bundle = bundle();
         bundle.keys[0].public_key.0[0] ^= 1;
+        let signed = bundle.sign(&IdentityKey::generate());
+        assert!(matches!(signed.read_unverified(), Err(BundleError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_key_that_nobody_can_seal_to_is_refused() {
+        let mut bundle = bundle();
+        bundle.keys[0].public_key.0.pop();
+        bundle.keys[0].id = key_id(Scheme::X25519, &bundle.keys[0].public_key.0);
         let signed = bundle.sign(&IdentityKey::generate());
         assert!(matches!(signed.read_unverified(), Err(BundleError::Malformed(_))));
     }

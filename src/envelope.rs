@@ -54,6 +54,13 @@ impl Scheme {
         }
     }
 
+    /// Bytes of a public key.
+    pub fn public_key_bytes(self) -> usize {
+        match self {
+            Scheme::X25519 => 32,
+        }
+    }
+
     /// Bytes of an encapsulated key, which stands before the ciphertext.
     pub fn enc_bytes(self) -> usize {
         match self {

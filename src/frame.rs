@@ -11,11 +11,11 @@
 
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, KeyId, Lane, Tenant, VerifyingKeyDigest};
-use crate::wire::{Code, JobHeader, Timings};
+use crate::wire::{Code, JobHeader, Timings, is_header_value};
 
 /// Bytes of an [`Order`].
 pub const ORDER_BYTES: usize = 40;
@@ -107,7 +107,8 @@ impl JobHead {
     }
 }
 
-/// The head of a job process's answer; the body is the payload of the answer message.
+/// The head of a job process's answer; the body is the payload of the answer message. Whoever has taken over a
+/// job process can write it, so what goes into headers is read only if it can stand there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyHead {
     /// How the job ended.
@@ -115,13 +116,27 @@ pub struct ReplyHead {
     /// Whether the body is sealed.
     pub mode: AnswerMode,
     /// The media type of the document.
+    #[serde(deserialize_with = "header_value")]
     pub content_type: String,
     /// The tag of an open answer, where the job was opened.
+    #[serde(deserialize_with = "header_value_if_any")]
     pub tag: Option<String>,
     /// How long each step took.
     pub timings: Timings,
     /// How long sealing the answer took, in milliseconds.
     pub sealed_ms: u64,
+}
+
+fn header_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value = header_value_if_any(deserializer)?;
+    value.ok_or_else(|| D::Error::custom("expected a header's value"))
+}
+
+fn header_value_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Option::<String>::deserialize(deserializer)? {
+        Some(value) if !is_header_value(&value) => Err(D::Error::custom("expected a header's value")),
+        value => Ok(value),
+    }
 }
 
 /// What the chamber tells the service on the control connection.
@@ -326,6 +341,22 @@ mod tests {
             let mut bytes = order.to_bytes();
             bytes[index] ^= 1;
             assert_eq!(Order::from_bytes(&bytes), None, "byte {index}");
+        }
+    }
+
+    #[test]
+    fn what_can_stand_in_no_header_is_no_reply() {
+        let reply = |content_type: &str, tag: Option<&str>| {
+            let written = serde_json::json!({
+                "code": "OK", "mode": "open", "content_type": content_type, "tag": tag, "timings": {}, "sealed_ms": 0,
+            });
+            head::<ReplyHead>(written.to_string().as_bytes())
+        };
+        assert!(reply("application/json", Some("QUJD")).is_ok());
+        assert!(reply("application/json", None).is_ok());
+        for bad in ["a\nb", "a\r\nNats-Expected-Stream: b", "text/\u{e9}", " a", &"a".repeat(257)] {
+            assert_eq!(reply(bad, None), Err(FrameError::Head), "{bad:?}");
+            assert_eq!(reply("application/json", Some(bad)), Err(FrameError::Head), "{bad:?}");
         }
     }
 

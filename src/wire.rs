@@ -10,6 +10,7 @@ mod code;
 mod header;
 mod status;
 
+pub(crate) use answer::is_header_value;
 pub use answer::{Answer, AnswerHeader, Base64, ErrorBody, Timings};
 pub use cancel::{CancelReply, CancelResult};
 pub use code::{Code, Outcome};

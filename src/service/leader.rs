@@ -3,16 +3,14 @@
 //! This is JetStream's STREAM.MSG.GET (ADR-31), in which headers travel as base64 in JSON: a message that
 //! the NATS library could not receive can still be read.
 
-use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
-use async_nats::header::{HeaderName, HeaderValue};
-use async_nats::{Client, Request, StatusCode};
+use async_nats::{Client, Request};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::broker::{ApiError, REQUEST_TIMEOUT};
+use crate::broker::{ApiError, REQUEST_TIMEOUT, stored_headers};
 
 /// A message as the leader has it.
 #[derive(Debug, Clone)]
@@ -99,7 +97,7 @@ impl Message {
         Some(Found {
             // The broker's JSON has this sign for what is not UTF-8, and no library reads that.
             headers: if self.subject.is_ascii() {
-                headers(&BASE64_STANDARD.decode(&self.hdrs).ok()?)
+                stored_headers(&BASE64_STANDARD.decode(&self.hdrs).ok()?)
             } else {
                 None
             },
@@ -120,60 +118,5 @@ impl Found {
     /// Whether a NATS library can receive it.
     pub(super) fn is_readable(&self) -> bool {
         self.headers.is_some()
-    }
-}
-
-/// The headers of a block (ADR-4), read no more generously than the NATS library reads them.
-fn headers(block: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut lines = std::str::from_utf8(block).ok()?.lines();
-    let Some(version) = lines.next() else { return Some(Vec::new()) };
-    let status = version.strip_prefix("NATS/1.0")?.split_whitespace().next();
-    if let Some(status) = status {
-        StatusCode::from_str(status).ok()?;
-    }
-    let mut headers: Vec<(String, String)> = Vec::new();
-    for line in lines.filter(|line| !line.is_empty()) {
-        match headers.last_mut() {
-            // A line that begins with white space goes on with the one before.
-            Some((_, value)) if line.starts_with(char::is_whitespace) => value.push_str(line),
-            _ => {
-                let (name, value) = line.split_once(':')?;
-                HeaderName::from_str(name).ok()?;
-                headers.push((name.to_owned(), value.trim_start().to_owned()));
-            }
-        }
-    }
-    for (_, value) in &mut headers {
-        value.truncate(value.trim_end().len());
-        HeaderValue::from_str(value).ok()?;
-    }
-    Some(headers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::headers;
-
-    fn block(lines: &str) -> Vec<u8> {
-        format!("NATS/1.0\r\n{lines}\r\n").into_bytes()
-    }
-
-    #[test]
-    fn headers_are_read_as_they_were_written() {
-        let read = headers(&block("One: 1\r\nTwo:  two words \r\n and more\r\nOne: again\r\n")).unwrap();
-        let expected = [("One", "1"), ("Two", "two words  and more"), ("One", "again")];
-        assert_eq!(read, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        assert_eq!(headers(b"").unwrap(), []);
-        assert_eq!(headers(b"NATS/1.0 404 No Messages\r\n\r\n").unwrap(), []);
-    }
-
-    #[test]
-    fn what_the_library_chokes_on_is_not_readable() {
-        for bad in ["garbage\r\n", "a b: x\r\n", ": x\r\n\u{e9}: x\r\n", "A: x\ry\r\n"] {
-            assert_eq!(headers(&block(bad)), None, "{bad:?}");
-        }
-        assert_eq!(headers(b"NATS/1.0\r\nX-A: \xff\xfe\r\n\r\n"), None);
-        assert_eq!(headers(b"NATS/2.0\r\n\r\n"), None);
-        assert_eq!(headers(b"NATS/1.0 soon\r\n\r\n"), None);
     }
 }

@@ -31,11 +31,15 @@ impl AnswerHeader {
         if get(H_VERSION)? != VERSION || code.outcome() != outcome {
             return None;
         }
+        let (content_type, tag) = (get(H_CONTENT_TYPE)?, get(H_TAG));
+        if ![Some(content_type), tag].into_iter().flatten().all(is_header_value) {
+            return None;
+        }
         Some(AnswerHeader {
             code,
             mode: get(H_ANSWER)?.parse().ok()?,
-            content_type: get(H_CONTENT_TYPE)?.to_owned(),
-            tag: get(H_TAG).map(str::to_owned),
+            content_type: content_type.to_owned(),
+            tag: tag.map(str::to_owned),
         })
     }
 
@@ -57,6 +61,16 @@ impl AnswerHeader {
         AnswerHeader { code, mode: AnswerMode::Open, content_type: ANSWER_MEDIA_TYPE.to_owned(), tag: None }
     }
 }
+
+/// Whether a text can stand as a header's value and is read back as it was written: printable ASCII with no
+/// white space around it, and no longer than any of ours.
+pub(crate) fn is_header_value(text: &str) -> bool {
+    text.len() <= HEADER_VALUE_BYTES_MAX
+        && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && text.trim_ascii() == text
+}
+
+const HEADER_VALUE_BYTES_MAX: usize = 256;
 
 /// The document of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
