@@ -252,8 +252,9 @@ impl Admitted {
         JobHead::of(self.header.clone(), self.job.delivered + attempt, queued_ms)
     }
 
-    fn answered(self, Reply { head, payload, .. }: Reply, shared: &Shared) -> Finished {
+    fn answered(self, reply: Reply, shared: &Shared) -> Finished {
         let circuit = &self.job.subject.circuit;
+        let head = &reply.head;
         let phases = [
             (Phase::Opened, head.timings.opened),
             (Phase::Checked, head.timings.checked),
@@ -262,13 +263,14 @@ impl Admitted {
             (Phase::Sealed, Some(head.sealed_ms)),
         ];
         for (phase, took) in phases {
-            if let Some(took) = took {
-                shared.metrics.phase(circuit, phase, Duration::from_millis(took));
+            if let Some(took) = reply.believed(took) {
+                shared.metrics.phase(circuit, phase, took);
             }
         }
-        if let (Code::Ok, Some(proved)) = (head.code, head.timings.proved) {
-            shared.pace.learn(circuit, self.job.payload_bytes(), Duration::from_millis(proved));
+        if let (Code::Ok, Some(proved)) = (head.code, reply.believed(head.timings.proved)) {
+            shared.pace.learn(circuit, self.job.payload_bytes(), proved);
         }
+        let Reply { head, payload, .. } = reply;
         let header =
             AnswerHeader { code: head.code, mode: head.mode, content_type: head.content_type, tag: head.tag };
         Finished { job: self.job, lease: self.lease, offer: Offer { header, payload }, erase: false }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -47,6 +47,16 @@ pub(super) struct Reply {
     pub(super) payload: Vec<u8>,
     /// The most memory that its process had resident, in bytes, with what it was born with.
     pub(super) peak_bytes: u64,
+    /// How long all of it took, by this process's clock.
+    pub(super) took: Duration,
+}
+
+impl Reply {
+    /// How long a step took, as its process says. It may have been taken over: more than all of it is not
+    /// believed.
+    pub(super) fn believed(&self, step_ms: Option<u64>) -> Option<Duration> {
+        step_ms.map(|ms| Duration::from_millis(ms).min(self.took))
+    }
 }
 
 /// A job process gave no answer.
@@ -157,6 +167,7 @@ impl Live {
         payload: &[u8],
         dropped: impl Future<Output = ()>,
     ) -> Result<Reply, NoReply> {
+        let started = Instant::now();
         let mut connection = UnixStream::connect(&self.listen).await.map_err(|_| NoReply::ChamberGone)?;
         let (ticket, ended) = self.tickets.issue(head.job.clone());
         let exchanged = tokio::select! {
@@ -169,7 +180,7 @@ impl Live {
             (None, _) => Err(NoReply::Dropped),
             (_, Err(_) | Ok(Err(_))) => Err(NoReply::ChamberGone),
             (Some(Ok((head, payload))), Ok(Ok(Ended(End::Answered, peak_bytes)))) => {
-                Ok(Reply { head, payload, peak_bytes })
+                Ok(Reply { head, payload, peak_bytes, took: started.elapsed() })
             }
             // It said what is no reply: it was killed for that, unless it was quicker to end by itself.
             (Some(Err(_)), Ok(Ok(Ended(End::Answered | End::Dropped, _)))) => Err(NoReply::Silent),
