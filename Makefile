@@ -58,11 +58,12 @@ check:
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 
-## bench: what the path adds to a bare proof
+## bench: what the path adds to a bare proof, and what the locks add to a job
 bench: tools
 	cargo build --release --locked
 	./target/release/sealprove bench threshold-v1
 	./target/release/sealprove bench zcash-pczt-v1
+	cargo bench --locked --bench lock_cost
 
 ## schemas: write what tests/schemas.rs compares
 schemas:

@@ -90,20 +90,14 @@ impl Budget {
 /// The memory that this process and its children may take, in bytes: the least of the machine's and of the
 /// limits of the cgroups that it is in.
 pub(super) fn available() -> u64 {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
     let of_cgroups = cgroups().into_iter().filter_map(|folder| {
         let read = |name| std::fs::read_to_string(folder.join(name)).ok();
         // cgroups(7): version 2, else version 1. "max" is no limit.
         let limit = read("memory.max").or_else(|| read("memory.limit_in_bytes"))?;
         limit.trim().parse::<u64>().ok()
     });
-    of_cgroups.chain(machine).min().unwrap_or(u64::MAX)
-}
-
-/// proc_meminfo(5): in KiB.
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    let machine = rustix::system::sysinfo();
+    of_cgroups.fold(machine.totalram.saturating_mul(u64::from(machine.mem_unit)), u64::min)
 }
 
 /// The folders of this process's cgroups and of those above it: `0::/path` of version 2, and
@@ -150,6 +144,6 @@ mod tests {
     #[test]
     fn a_machine_has_memory() {
         let available = available();
-        assert!(available > 64 * MIB && available < u64::MAX, "{available}");
+        assert!(available > 64 * MIB && available < 1 << 50, "{available}");
     }
 }

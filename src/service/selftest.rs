@@ -6,7 +6,6 @@
 //! So a service that is ready has made a proof on this machine a moment ago, and knows how long one takes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{info, warn};
 

@@ -97,15 +97,25 @@ impl Chamber {
 
     /// Starts one, after `change` had its way with the command and the folder.
     pub(crate) fn start_with(jobs_max: usize, change: impl FnOnce(&mut Command, &Path)) -> Self {
+        Self::of(&rogue(), &CIRCUITS, jobs_max, change)
+    }
+
+    /// The same, of any program and its circuits.
+    pub(crate) fn of(
+        program: &Path,
+        circuits: &[&str],
+        jobs_max: usize,
+        change: impl FnOnce(&mut Command, &Path),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let keys = folder.path().join("keys");
         fs::create_dir(&keys).unwrap();
         let key = make_key(&keys);
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut command = command(folder.path(), theirs);
+        let mut command = command(program, folder.path(), theirs);
         command.arg("--jobs-max").arg(jobs_max.to_string());
-        command.args(CIRCUITS.iter().flat_map(|circuit| ["--circuit", circuit]));
+        command.args(circuits.iter().flat_map(|circuit| ["--circuit", circuit]));
         change(&mut command, folder.path());
         if !command.get_args().any(|argument| argument == "--sandbox") {
             command.args(["--sandbox", "on"]);
@@ -275,8 +285,8 @@ impl Drop for Chamber {
 }
 
 /// A chamber's command without its circuits, as the service makes it. Its log is a file.
-pub(crate) fn command(folder: &Path, control: UnixStream) -> Command {
-    let mut command = Command::new(rogue());
+pub(crate) fn command(program: &Path, folder: &Path, control: UnixStream) -> Command {
+    let mut command = Command::new(program);
     command.arg("chamber").arg("--listen").arg(folder.join("chamber.sock"));
     command.arg("--keys").arg(folder.join("keys"));
     command.arg("--deployment").arg(DEPLOYMENT);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sealprove::secret::PrivateKey;
 
-use crate::harness::{command, id_of, make_key, write_key};
+use crate::harness::{command, id_of, make_key, rogue, write_key};
 
 /// Starts a chamber on a folder of keys that `prepare` has made; what it says on standard error.
 #[track_caller]
@@ -16,7 +16,7 @@ fn refuses(circuit: &str, prepare: impl FnOnce(&Path)) -> String {
     fs::create_dir(&keys).unwrap();
     prepare(&keys);
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut command = command(folder.path(), theirs);
+    let mut command = command(&rogue(), folder.path(), theirs);
     let status = command.args(["--jobs-max", "1", "--sandbox", "on", "--circuit", circuit]).status().unwrap();
     drop(ours);
     let said = fs::read_to_string(folder.path().join("log")).unwrap();

@@ -1,0 +1,71 @@
+//! What a service is ready for, and what it does not start with.
+
+mod support;
+
+use std::process::Command;
+
+use support::{Lab, Ran, Setup, sealprove};
+
+/// What a service says that is told this besides, and ends.
+#[track_caller]
+fn refuses(lab: &Lab, table: &str, line: &str) -> Ran {
+    let config = String::from_utf8(lab.read("sealprove.toml")).unwrap();
+    let changed = config.replace(table, &format!("{table}\n{line}"));
+    assert_ne!(config, changed);
+    let file = lab.write("changed.toml", changed.as_bytes());
+    lab.run(&["serve", "--config", &file]).exits(1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_that_memory_does_not_allow_are_refused_with_the_sum() {
+    let lab = Setup::new().slots(40).start().await;
+    let refused = refuses(&lab, "[service]", "memory = \"1GiB\"");
+    for part in
+        ["41 jobs (40 slots and a self-test)", "32.0 MiB of the largest circuit's ceiling", "2 chambers"]
+    {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    refused.says("and there are 1.0 GiB").says("lower service.slots or a circuit's memory_limit");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circuit_that_does_not_pass_its_self_test_is_not_served() {
+    let lab = Setup::new().start().await;
+    let table = "[circuits.threshold-v1]";
+    refuses(&lab, table, "time_limit = \"10ms\"")
+        .says("the self-test of threshold-v1: job process ended: timed_out")
+        .says("raise time_limit under [circuits.threshold-v1]");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_ready_has_made_a_proof_a_moment_ago() {
+    let lab = Setup::new().start().await;
+    let service = lab.service().await;
+    let passed = service.logs(&["self-test passed", "threshold-v1"]).await;
+    let passed: serde_json::Value = serde_json::from_str(&passed).unwrap();
+    assert!(passed["peak_bytes"].as_u64().unwrap() > 1 << 20, "{passed}");
+    let labels = [("circuit", "threshold-v1"), ("witness", "smallest")];
+    assert!(service.metric("sealprove_self_test_seconds", &labels) > 0.0);
+    for process in ["service", "chamber"] {
+        let lock = |lock| service.metric("sealprove_locks", &[("process", process), ("lock", lock)]);
+        assert_eq!(lock("seccomp"), 1.0);
+    }
+}
+
+/// What the kernel of this machine lacks of Landlock is said, and is no failure of ours.
+#[test]
+fn the_doctor_tries_every_lock() {
+    let ran = Ran::of(Command::new(sealprove()).arg("doctor"), b"");
+    println!("{}", ran.stdout);
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines.len() >= 17, "{}", ran.stderr);
+    let missing: Vec<_> = lines.iter().filter(|line| !line.contains(" in force ")).collect();
+    assert!(
+        missing.iter().all(|line| line.contains("Landlock") || line.starts_with("service")),
+        "{missing:?}"
+    );
+    assert_eq!(ran.code, i32::from(!missing.is_empty()));
+    for attempt in ["open a file", "connect by TCP", "start a program", "take more memory than granted"] {
+        assert!(lines.iter().any(|line| line.starts_with("job") && line.contains(attempt)), "{attempt}");
+    }
+}
