@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test load chaos chaos-wrong fuzz check tools bench schemas corpora clean
+.PHONY: demo test leaks load chaos chaos-wrong fuzz check tools bench schemas corpora clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -13,6 +13,11 @@ demo: tools
 ## test: everything that must hold
 test: tools
 	cargo test --locked
+
+## leaks: witnesses and keys looked for in all memory, files and output (needs root, which `make test` does not)
+leaks: tools
+	cargo build --locked --example bare
+	cargo test --locked --test leaks -- leaks
 
 ## chaos: faults from a seeded schedule for DURATION seconds, and a checker of what is left (docs/CHAOS.md)
 SEED ?= $(shell date +%s)

@@ -225,9 +225,16 @@ impl Lab {
 
     /// A service that was started a moment ago.
     pub fn service_starting(&self) -> Service {
+        self.service_starting_with(|_| {})
+    }
+
+    /// The same, after `change` had its way with the command.
+    pub fn service_starting_with(&self, change: impl FnOnce(&mut Command)) -> Service {
         let log = tempfile::Builder::new().suffix(".log").tempfile_in(self.folder.path());
         let log = log.and_then(|log| Ok(log.keep()?.1)).expect("a log");
-        Service::start(self.command().args(["serve", "--config", "sealprove.toml"]), log)
+        let mut command = self.command();
+        change(command.args(["serve", "--config", "sealprove.toml"]));
+        Service::start(&mut command, log)
     }
 
     /// The library's client, with the built-in circuits: it refuses witnesses that are not valid.

@@ -21,7 +21,9 @@ use std::time::{Duration, Instant};
 pub use lab::{Lab, Setup};
 pub use messages::assert_valid;
 pub use nats::Nats;
-pub use process::{Process, Ran, children_of, is_alive, kill, nats_server, rogue, sealprove};
+pub use process::{
+    Process, Ran, children_of, example, is_alive, is_stopped, kill, nats_server, rogue, sealprove,
+};
 pub use raw::{RawJob, Stored, unix_now};
 pub use service::{Service, gone};
 

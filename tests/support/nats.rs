@@ -82,6 +82,11 @@ impl Nats {
         self.restart().await;
     }
 
+    /// Its process, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }

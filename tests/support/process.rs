@@ -14,11 +14,16 @@ pub fn sealprove() -> PathBuf {
 
 /// The same program with circuits that misbehave: the example `rogue`, which cargo builds with the tests.
 pub fn rogue() -> PathBuf {
+    example("rogue")
+}
+
+/// A program that cargo builds with the tests.
+pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let target = test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps");
-    let rogue = target.join("examples").join("rogue");
-    assert!(rogue.is_file(), "{} is missing; build it with `cargo build --example rogue`", rogue.display());
-    rogue
+    let path = target.join("examples").join(name);
+    assert!(path.is_file(), "{} is missing; build it with `cargo build --example {name}`", path.display());
+    path
 }
 
 /// The broker's program.
@@ -76,6 +81,11 @@ pub fn kill(pid: i32, signal: Signal) {
 /// Whether a process still does something; one that is dead and not reaped does not.
 pub fn is_alive(pid: i32) -> bool {
     state_and_parent(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
+}
+
+/// Whether a process is stopped, as by a signal.
+pub fn is_stopped(pid: i32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state == 'T')
 }
 
 /// The processes that `parent` has started and that are alive.

@@ -22,15 +22,22 @@ pub struct Service {
 }
 
 impl Service {
+    /// Standard error is its log; standard output, which it does not use, a file beside it.
     pub(super) fn start(command: &mut Command, log: PathBuf) -> Self {
         let file = std::fs::File::create(&log).expect("a log");
-        let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file));
+        let output = std::fs::File::create(log.with_extension("out")).expect("a file");
+        let process = Process::start(command.stdin(Stdio::null()).stdout(output).stderr(file));
         Service { pid: process.pid(), process: Mutex::new(process), log }
     }
 
     /// Everything it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("read the log")
+    }
+
+    /// The files that are its standard error and its standard output.
+    pub fn streams(&self) -> [PathBuf; 2] {
+        [self.log.clone(), self.log.with_extension("out")]
     }
 
     /// What it has said as events, one an object.
@@ -120,6 +127,14 @@ impl Service {
         let pid = self.process_of(job, 1).await;
         kill(pid, Signal::KILL);
         pid
+    }
+
+    /// What starts its chambers.
+    pub fn launcher(&self) -> i32 {
+        match children_of(self.pid)[..] {
+            [launcher] => launcher,
+            ref others => panic!("the service has started {others:?}"),
+        }
     }
 
     /// The processes of its chambers: usually one, none while none is started, two while one takes over.

@@ -1,0 +1,42 @@
+//! The control of `tests/leaks`: a program that does what a job process does, with the system's allocator, in
+//! one process that lives on, and with no thought for what it leaves behind. The scan must find something.
+//!
+//! Its arguments are files: a private key, what the seal is bound to, and the sealed job. It says `opened` and
+//! then `proved`, and waits for a line each time.
+
+use std::error::Error;
+
+use sealprove::circuit::Circuits;
+use sealprove::envelope::open;
+use sealprove::secret::PrivateKey;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    let [key, info, payload] = &files[..] else { return Err("three files".into()) };
+    work(&std::fs::read(key)?, &std::fs::read(info)?, &std::fs::read(payload)?)?;
+    pause("proved")
+}
+
+/// Says how far it is, and waits.
+fn pause(at: &str) -> Result<(), Box<dyn Error>> {
+    println!("{at}");
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}
+
+fn work(key: &[u8], info: &[u8], payload: &[u8]) -> Result<(), Box<dyn Error>> {
+    let circuits = Circuits::built_in();
+    let circuit = circuits.get(&"threshold-v1".parse()?).ok_or("no such circuit")?;
+    let proving_key = circuit.build_proving_key()?;
+    let witness = unseal(key, info, payload)?;
+    pause("opened")?;
+    circuit.check(&witness)?;
+    let proof = proving_key.prove(&witness)?;
+    proving_key.verify(&proof)?;
+    Ok(())
+}
+
+fn unseal(key: &[u8], info: &[u8], payload: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let private = PrivateKey::fill(|bytes| key.try_into().map(|key: &[u8; 32]| *bytes = *key))?;
+    Ok(open(&private, info, payload)?.witness.expose().to_vec())
+}

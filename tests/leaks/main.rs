@@ -1,0 +1,298 @@
+//! The proof of the promise, *a witness is in one process, and the key in none that sees one*: a real broker
+//! and a real service, jobs with a witness that cannot be mistaken, and a look from outside at all memory, all
+//! files and all output, for everything that must not be there, in every form.
+//!
+//! It needs root, since neither chamber nor job process lets anybody else look. `cargo test` runs it for root,
+//! and says aloud that it was left out for anybody else; `make leaks` fails then. It exits with 0 where
+//! everything is where it must be, with 1 where not, and with another number where it did not come to that.
+//!
+//! What no scan of memory sees: registers, caches, and the kernel's own copies.
+
+mod control;
+mod cores;
+mod needles;
+mod report;
+mod scan;
+mod seal;
+mod stopped;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::process::ExitCode;
+
+use sealprove::job::KeyId;
+use sealprove::wire::Code;
+use tempfile::TempDir;
+
+use needles::{Encoding, Kind, Needles, Recognisable, What};
+use report::{May, Place, Report};
+use scan::Scanner;
+use seal::SealSecrets;
+use stopped::Job;
+use support::{Lab, RawJob, Service, Setup, THRESHOLD};
+
+const DOCUMENT: Kind = (What::Document, Encoding::Text);
+const BLINDING_HEX: Kind = (What::Blinding, Encoding::Hex);
+const BLINDING_RAW: Kind = (What::Blinding, Encoding::Raw);
+const BLINDING_MONTGOMERY: Kind = (What::Blinding, Encoding::Montgomery);
+const VALUE_TEXT: Kind = (What::Value, Encoding::Text);
+const VALUE_MONTGOMERY: Kind = (What::Value, Encoding::Montgomery);
+const ANSWER_SECRET: Kind = (What::AnswerSecret, Encoding::Raw);
+
+/// Every form that a witness takes on in an honest job, some of them for a moment.
+const FORMS: [Kind; 7] =
+    [DOCUMENT, BLINDING_HEX, BLINDING_RAW, BLINDING_MONTGOMERY, VALUE_TEXT, VALUE_MONTGOMERY, ANSWER_SECRET];
+const PROVES: &str = "while a job proves";
+const PROVING: &str = "job process, stopped while it proves";
+/// How many jobs are looked at, at the least; and at the most, until every form has been seen.
+const WATCHED: std::ops::RangeInclusive<usize> = 3..=24;
+
+fn main() -> ExitCode {
+    let asked = match is_wanted() {
+        Wanted::No => return ExitCode::SUCCESS,
+        Wanted::WithTheOthers => false,
+        Wanted::ByName => true,
+    };
+    if !rustix::process::geteuid().is_root() {
+        println!(
+            "leaks: NOTHING WAS LOOKED AT: chamber and jobs let nobody but root read their memory; run it as root"
+        );
+        return if asked { ExitCode::from(2) } else { ExitCode::SUCCESS };
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.expect("a runtime").block_on(run()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(1),
+    }
+}
+
+enum Wanted {
+    No,
+    WithTheOthers,
+    ByName,
+}
+
+/// `cargo test NAME` starts every test program: this is one test, called leaks.
+fn is_wanted() -> Wanted {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--list") {
+        println!("leaks: test");
+        return Wanted::No;
+    }
+    let names: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    match &names[..] {
+        [] => Wanted::WithTheOthers,
+        names if names.iter().any(|name| "leaks".contains(name.as_str())) => Wanted::ByName,
+        _ => Wanted::No,
+    }
+}
+
+async fn run() -> bool {
+    cores::allow().expect("root may raise a limit");
+    let scene = Scene::set().await;
+    let scanner = Scanner::new(&scene.needles);
+    let mut report = Report::default();
+    report.add(scene.own_memory(&scanner));
+    for job in &scene.jobs.plain {
+        scene.prove(job, Code::Ok).await;
+    }
+    scene.watch(&mut report, &scanner).await;
+    scene.prove(&scene.jobs.refused, Code::InvalidWitness).await;
+    scene.send(&scene.jobs.damaged).await;
+    assert_eq!(scene.lab.stored_answer(&scene.jobs.damaged.id).await.code(), Code::UnsealFailed);
+    scene.crash_a_job(&mut report, &scanner).await;
+
+    scene.look_around(&mut report, &scanner, "after all jobs");
+    scene.look_at_files(&mut report, &scanner);
+    scene.crash_the_chamber(&mut report, &scanner).await;
+    control::run(&mut report, &scanner, &scene.key, &scene.jobs.plain[0]).await;
+    if let Some(pattern) = cores::elsewhere() {
+        println!("leaks: CORE DUMPS WERE NOT TRIED: this machine hands them to {pattern}");
+    }
+    assert!(scene.service.log().contains("\"TRACE\""), "the log is not at its most verbose");
+    report.print(&scene.needles)
+}
+
+/// A deployment, its jobs, and all that is looked for.
+struct Scene {
+    lab: Lab,
+    service: Service,
+    temporary: TempDir,
+    key: [u8; 32],
+    jobs: Jobs,
+    needles: Needles,
+}
+
+/// All seal the same secrets, each in its own way.
+struct Jobs {
+    plain: Vec<RawJob>,
+    watched: Vec<RawJob>,
+    refused: RawJob,
+    damaged: RawJob,
+    crashed: RawJob,
+}
+
+impl Jobs {
+    fn seal(lab: &Lab, witness: &Recognisable) -> Self {
+        let seal = |document: &[u8]| RawJob::seal(&lab.bundle(), THRESHOLD, document);
+        let good = || seal(&witness.document);
+        Jobs {
+            plain: (0..3).map(|_| good()).collect(),
+            watched: (0..*WATCHED.end()).map(|_| good()).collect(),
+            refused: seal(&witness.refused()),
+            damaged: good().flipped(100),
+            crashed: good(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &RawJob> {
+        self.plain.iter().chain(&self.watched).chain([&self.refused, &self.damaged, &self.crashed])
+    }
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let lab = Setup::new().start().await;
+        let temporary = tempfile::Builder::new().prefix("sealprove-leaks-").tempdir().expect("a folder");
+        let service = lab.service_starting_with(|command| {
+            command.env("SEALPROVE_LOG", "trace").env("TMPDIR", temporary.path());
+        });
+        service.becomes_ready().await;
+        let key = read_key(&lab);
+        let witness = Recognisable::draw();
+        let jobs = Jobs::seal(&lab, &witness);
+        let needles = needles(key, &witness, &jobs);
+        Scene { lab, service, temporary, key, jobs, needles }
+    }
+
+    async fn send(&self, job: &RawJob) {
+        job.publish(&self.lab.nats.connect().await).await.expect("publish");
+    }
+
+    async fn prove(&self, job: &RawJob, code: Code) {
+        self.send(job).await;
+        self.answered(job, code).await;
+    }
+
+    async fn answered(&self, job: &RawJob, code: Code) {
+        let stored = self.lab.stored_answer(&job.id).await;
+        assert_eq!(job.open(&stored).map(|answer| answer.code()), Some(code));
+    }
+
+    /// Here is everything: what is not found in this memory is not looked for.
+    fn own_memory(&self, scanner: &Scanner) -> Place {
+        let own = std::process::id().cast_signed();
+        let scan = scanner.process(own).expect("this process");
+        Place::new("control: this program", May::HoldAll(self.needles.kinds()), scan)
+    }
+
+    /// Looks at jobs while they prove, until one has been seen in every form, and at everything else at the
+    /// same moment.
+    async fn watch(&self, report: &mut Report, scanner: &Scanner) {
+        for (index, job) in self.jobs.watched.iter().enumerate() {
+            if index >= *WATCHED.start() && report.has_seen(PROVING, &FORMS) {
+                return;
+            }
+            let mut process = self.catch(job).await;
+            let mut look_around = true;
+            while let Some(scan) = process.next_look(scanner) {
+                report.add(Place::new(PROVING, May::HoldTheWitness(FORMS.to_vec()), scan));
+                if std::mem::take(&mut look_around) {
+                    self.look_around(report, scanner, PROVES);
+                }
+            }
+            drop(process);
+            self.answered(job, Code::Ok).await;
+        }
+    }
+
+    /// Sends a job, and stops its process.
+    async fn catch(&self, job: &RawJob) -> Job {
+        let chamber = self.service.chamber();
+        support::eventually("the job before has ended", async || {
+            support::children_of(chamber).is_empty().then_some(())
+        })
+        .await;
+        self.send(job).await;
+        let process = Job::catch(chamber);
+        let started = self.service.process_of(&job.id, 1).await;
+        assert_eq!(started, process.pid, "the process of another job was stopped");
+        process
+    }
+
+    /// Every process but those of jobs.
+    fn look_around(&self, report: &mut Report, scanner: &Scanner, when: &str) {
+        let broker = self.lab.nats.pid().expect("the broker runs");
+        // Which jobs that are over it still knows of is the service's own affair.
+        let of_service = if when == PROVES { May::HoldJobIds } else { May::HoldNothing };
+        for (name, pid, may) in [
+            ("service", self.service.pid(), of_service),
+            ("launcher", self.service.launcher(), May::HoldNothing),
+            ("chamber", self.service.chamber(), May::HoldTheKey),
+            ("broker", broker, May::HoldJobIds),
+        ] {
+            let scan = scanner.process(pid).expect("a process");
+            report.add(Place::new(&format!("{name}, {when}"), may, scan));
+        }
+    }
+
+    fn look_at_files(&self, report: &mut Report, scanner: &Scanner) {
+        let mut add = |name: &str, may: May, scan| report.add(Place::new(name, may, scan));
+        let mut streams = scan::Scan::default();
+        for file in self.service.streams() {
+            scanner.file(&mut streams, &file);
+        }
+        add("log and standard streams, at level trace", May::HoldJobIds, streams);
+        let keys = self.lab.path("keys");
+        let folder = scanner.folder(self.lab.folder(), std::slice::from_ref(&keys));
+        add("folder of the deployment, but for keys", May::HoldJobIds, folder);
+        add("folder of keys", May::BeTheKey, scanner.folder(&keys, &[]));
+        add("temporary folder", May::HoldNothing, scanner.folder(self.temporary.path(), &[]));
+        add("broker's store and log", May::HoldJobIds, scanner.folder(self.lab.nats.folder(), &[]));
+        for page in ["/metrics", "/readyz", "/livez"] {
+            add("admin pages", May::HoldNothing, scanner.text(&self.service.get(page).1));
+        }
+    }
+
+    /// A job that crashes while it proves is proved once more.
+    async fn crash_a_job(&self, report: &mut Report, scanner: &Scanner) {
+        let mut process = self.catch(&self.jobs.crashed).await;
+        assert!(process.next_look(scanner).is_some(), "the job ended before it was crashed");
+        let pid = process.pid;
+        if cores::elsewhere().is_none() {
+            let scan = cores::attempt(pid, self.lab.folder(), scanner).await;
+            report.add(Place::new("core dump of a proving job process", May::HoldNothing, scan));
+        }
+        drop(process);
+        self.answered(&self.jobs.crashed, Code::Ok).await;
+    }
+
+    async fn crash_the_chamber(&self, report: &mut Report, scanner: &Scanner) {
+        if cores::elsewhere().is_none() {
+            let scan = cores::attempt(self.service.chamber(), self.lab.folder(), scanner).await;
+            report.add(Place::new("core dump of the chamber", May::HoldNothing, scan));
+        }
+    }
+}
+
+fn read_key(lab: &Lab) -> [u8; 32] {
+    let id: &KeyId = &lab.bundle().keys[0].id;
+    let bytes = fs::read(lab.path("keys").join(format!("{id}.x25519"))).expect("read the key");
+    bytes.try_into().expect("32 bytes")
+}
+
+fn needles(key: [u8; 32], witness: &Recognisable, jobs: &Jobs) -> Needles {
+    let mut needles = Needles::default();
+    needles.add_private_key(key);
+    needles.add_witness(witness);
+    for job in jobs.all() {
+        let secrets = SealSecrets::derive(key, &job.info, &job.payload);
+        let opens = secrets.open(&job.payload).is_some();
+        assert_eq!(opens, job.id != jobs.damaged.id, "the secrets are those of the seal");
+        assert_eq!(&secrets.answer_secret, job.sealed.answer_secret.expose());
+        needles.add_seal(&secrets);
+        needles.add_job(job.id.as_str());
+    }
+    needles
+}
