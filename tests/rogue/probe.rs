@@ -170,14 +170,14 @@ impl Needle {
     }
 }
 
-/// The ranges of proc_pid_maps(5) that can be read.
+/// The ranges of proc_pid_maps(5) that can be read, without the kernel's own clocks, of which pages are missing.
 pub(crate) fn readable_memory() -> Vec<(usize, usize)> {
     let text = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let range = |line: &str| {
         let (range, rest) = line.split_once(' ')?;
         let (from, to) = range.split_once('-')?;
         let address = |text| usize::from_str_radix(text, 16).ok();
-        rest.starts_with('r').then_some((address(from)?, address(to)?))
+        (rest.starts_with('r') && !rest.contains("[vvar")).then_some((address(from)?, address(to)?))
     };
     text.lines().filter_map(range).collect()
 }
