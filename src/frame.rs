@@ -19,7 +19,7 @@ use crate::wire::{Code, JobHeader, Timings, is_header_value};
 
 /// Bytes of an [`Order`].
 pub const ORDER_BYTES: usize = 40;
-/// The stack of each thread that a job proves with, in bytes.
+/// The stack of each thread that a job proves with, and of its first thread, in bytes.
 pub const STACK_BYTES: u64 = 2 * 1024 * 1024;
 /// Bytes before head and body of a frame.
 pub const PREFIX_BYTES: usize = 8;
@@ -37,7 +37,7 @@ pub struct Order {
     pub ticket: u64,
     /// When the chamber kills the process, in milliseconds from now.
     pub limit_ms: u64,
-    /// How much memory the process may take beyond what it is born with and its threads' stacks, in bytes.
+    /// How much memory the process may take beyond what it is born with and its stacks, in bytes.
     pub memory_bytes: u64,
     /// How many threads the process may prove with.
     pub threads: u32,
@@ -207,7 +207,7 @@ pub enum End {
     TimedOut,
     /// It panicked.
     Panicked,
-    /// It aborted, or overflowed its stack.
+    /// It aborted, trapped, divided by zero, or overflowed its stack.
     Aborted,
     /// It was told something that is not a job.
     BadFrame,

@@ -2,9 +2,9 @@
 //!
 //! | who | files (Landlock) | system calls (seccomp) |
 //! |---|---|---|
-//! | service | reads what it must, and not the keys; writes none; signals nobody | starts no program, looks into no process |
+//! | service | reads what it must, and not the keys; writes none; signals nobody | starts no process, reaches none, changes no file's mode |
 //! | chamber | none | an allow-list: accept, fork, watch, kill, reap |
-//! | job, before its seal is open | none; signals nobody outside | an allow-list: its own memory, its own connection |
+//! | job, before its seal is open | none; signals nobody outside | an allow-list: memory that its ceiling counts, its own connection |
 //! | job, after | none | the same without a way to change the list |
 //!
 //! A lock cannot be taken off, and what a locked process starts has it too. Landlock is taken where the

@@ -123,6 +123,8 @@ pub(super) fn limit_job(order: &Order, chamber: rustix::process::Pid, birth_byte
     let stacks = u64::from(order.threads).saturating_mul(STACK_BYTES);
     let memory = birth_bytes.saturating_add(stacks).saturating_add(order.memory_bytes);
     rustix::process::setrlimit(Resource::Data, hard(memory))?;
+    // Which does not count the first thread's stack: that grows when somebody touches what lies below it.
+    rustix::process::setrlimit(Resource::Stack, hard(STACK_BYTES))?;
     // Best effort: a container may forbid it, and nothing but latency hangs on it.
     let _ = rustix::process::nice(NICENESS);
     wake_at(seconds.saturating_add(ALARM_SLACK_SECONDS))?;

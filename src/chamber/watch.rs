@@ -249,7 +249,8 @@ impl Running {
         match status.signal() {
             Some(libc::SIGKILL) => self.killed.unwrap_or(End::Killed),
             Some(libc::SIGXCPU | libc::SIGALRM) => End::TimedOut,
-            Some(libc::SIGABRT) => End::Aborted,
+            // A trap is an abort of the compiler's making.
+            Some(libc::SIGABRT | libc::SIGTRAP | libc::SIGFPE) => End::Aborted,
             Some(libc::SIGSYS | libc::SIGSEGV | libc::SIGBUS | libc::SIGILL) => End::Violation,
             Some(_) => End::Killed,
             None => End::Unknown,

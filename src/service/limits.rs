@@ -28,8 +28,9 @@ impl Limits {
         Order { ticket, limit_ms, memory_bytes: self.memory_bytes, threads: self.threads }
     }
 
+    /// One for each thread that proves, and one for the first.
     fn stack_bytes(self) -> u64 {
-        u64::from(self.threads).saturating_mul(STACK_BYTES)
+        u64::from(self.threads).saturating_add(1).saturating_mul(STACK_BYTES)
     }
 
     /// All that its process can ever have, when it is born with so many bytes.
@@ -132,11 +133,11 @@ mod tests {
     fn what_does_not_fit_is_refused_with_its_sum() {
         let limits = |mib: u64| Limits { time: Duration::ZERO, memory_bytes: mib * MIB, threads: 2 };
         let budget = |available| Budget::new(available * MIB, 3, [limits(20), limits(200)].into_iter());
-        // Four jobs of 50 + 4 + 200, two chambers of 50, and the service.
-        let needed = 4 * 254 + 2 * 50 + 128;
+        // Four jobs of 50 + 6 + 200, two chambers of 50, and the service.
+        let needed = 4 * 256 + 2 * 50 + 128;
         assert!(budget(needed).holds(50 * MIB).is_ok());
         let refused = budget(needed - 1).holds(50 * MIB).unwrap_err().to_string();
-        for part in ["3 slots", "254.0 MiB", "50.0 MiB", "4.0 MiB", "200.0 MiB", "128.0 MiB", "1.2 GiB"] {
+        for part in ["3 slots", "256.0 MiB", "50.0 MiB", "6.0 MiB", "200.0 MiB", "128.0 MiB", "1.2 GiB"] {
             assert!(refused.contains(part), "{part}: {refused}");
         }
     }

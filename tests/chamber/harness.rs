@@ -23,8 +23,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const DEPLOYMENT: &str = "lab";
 /// What a job may allocate, unless a test says otherwise.
 pub(crate) const MEMORY_BYTES: u64 = 64 << 20;
-const CIRCUITS: [&str; 12] = [
+const CIRCUITS: [&str; 14] = [
     "aborts-v1",
+    "breaks-v1",
     "draws-v1",
     "exits-v1",
     "garbles-v1",
@@ -34,6 +35,7 @@ const CIRCUITS: [&str; 12] = [
     "panics-v1",
     "probes-v1",
     "refuses-v1",
+    "searches-v1",
     "sleeps-v1",
     "spins-v1",
 ];

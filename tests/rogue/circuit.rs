@@ -30,6 +30,16 @@ pub(crate) struct Script {
     pub(crate) needle: String,
     /// The same, of bytes that it keeps in its memory itself: whether it finds what is there.
     pub(crate) decoy: String,
+    /// Whether `searches-v1` compares what it finds with what the kernel says is there.
+    pub(crate) compares: bool,
+    /// What `breaks-v1` tries, and on which thread of its pool.
+    pub(crate) attempt: String,
+    pub(crate) thread: usize,
+    /// The processes that it tries it on.
+    pub(crate) chamber: i32,
+    pub(crate) sibling: i32,
+    /// How much memory it may have.
+    pub(crate) bytes: u64,
 }
 
 impl Script {

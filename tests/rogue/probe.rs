@@ -130,13 +130,13 @@ pub(crate) fn look_for_needles(script: &Script) -> Result<(), InvalidWitness> {
 }
 
 /// 32 bytes that are looked for, masked.
-struct Needle([u8; Needle::BYTES]);
+pub(crate) struct Needle([u8; Needle::BYTES]);
 
 impl Needle {
-    const BYTES: usize = 32;
+    pub(crate) const BYTES: usize = 32;
 
     /// Reads 64 hexadecimal digits, and never has their bytes in clear.
-    fn new(text: &str) -> Option<Self> {
+    pub(crate) fn new(text: &str) -> Option<Self> {
         let mut masked = [0; Self::BYTES];
         let digits = text.as_bytes().as_chunks::<2>().0;
         if text.len() != 2 * Self::BYTES {
@@ -149,25 +149,35 @@ impl Needle {
         Some(Needle(masked))
     }
 
-    fn in_clear(&self) -> Vec<u8> {
+    pub(crate) fn in_clear(&self) -> Vec<u8> {
         self.0.iter().map(|byte| byte ^ MASK).collect()
     }
 
     fn places<'a>(&'a self, memory: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        let is_here = |window: &[u8]| window.iter().zip(&self.0).all(|(byte, masked)| byte ^ MASK == *masked);
-        let windows = memory.windows(Self::BYTES).enumerate();
+        self.places_of(0..Self::BYTES, memory)
+    }
+
+    /// Where a part of it stands.
+    pub(crate) fn places_of<'a>(
+        &'a self,
+        part: std::ops::Range<usize>,
+        memory: &'a [u8],
+    ) -> impl Iterator<Item = usize> + 'a {
+        let masked = &self.0[part];
+        let is_here = move |window: &[u8]| window.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked);
+        let windows = memory.windows(masked.len()).enumerate();
         windows.filter(move |(_, window)| is_here(window)).map(|(place, _)| place)
     }
 }
 
-/// The ranges of proc_pid_maps(5) that can be read.
-fn readable_memory() -> Vec<(usize, usize)> {
+/// The ranges of proc_pid_maps(5) that can be read, without the kernel's own clocks, of which pages are missing.
+pub(crate) fn readable_memory() -> Vec<(usize, usize)> {
     let text = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let range = |line: &str| {
         let (range, rest) = line.split_once(' ')?;
         let (from, to) = range.split_once('-')?;
         let address = |text| usize::from_str_radix(text, 16).ok();
-        rest.starts_with('r').then_some((address(from)?, address(to)?))
+        (rest.starts_with('r') && !rest.contains("[vvar")).then_some((address(from)?, address(to)?))
     };
     text.lines().filter_map(range).collect()
 }

@@ -5,7 +5,10 @@
 
 mod circuit;
 mod garbage;
+mod hostile;
+mod locked;
 mod probe;
+mod search;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -20,6 +23,10 @@ static ALLOCATOR: sealprove::chamber::WipingAllocator = sealprove::chamber::Wipi
 
 #[allow(clippy::disallowed_methods)] // One of these circuits leaves as no job process may.
 fn main() -> ExitCode {
+    if let Some(came) = locked::try_out(std::env::args()) {
+        println!("{came}");
+        return ExitCode::SUCCESS;
+    }
     sealprove::main(
         Circuits::new()
             .with(Rogue::new("sleeps-v1", sleeps))
@@ -31,6 +38,8 @@ fn main() -> ExitCode {
             .with(Rogue::new("garbles-v1", garbage::say))
             .with(Rogue::new("draws-v1", probe::draw))
             .with(Rogue::new("probes-v1", probe::report).checking(probe::look_for_needles))
+            .with(Rogue::new("breaks-v1", hostile::break_out))
+            .with(Rogue::new("searches-v1", search::report))
             .with(Rogue::new("hides-v1", hides))
             .with(Rogue::new("refuses-v1", |_| None).checking(refuses))
             .with(Rogue::new("lies-v1", |_| None).lying())
