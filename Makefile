@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test load chaos chaos-wrong check tools bench schemas clean
+.PHONY: demo test load hostile chaos chaos-wrong check tools bench schemas clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -13,6 +13,10 @@ demo: tools
 ## test: everything that must hold
 test: tools
 	cargo test --locked
+
+## hostile: everything that a hostile circuit, or a service that was taken over, tries; and how each attempt ended
+hostile: tools
+	cargo test --locked --example rogue --test chamber --test hostile hostile -- --nocapture --test-threads 1
 
 ## chaos: faults from a seeded schedule for DURATION seconds, and a checker of what is left (docs/CHAOS.md)
 DURATION ?= 1800
