@@ -195,6 +195,11 @@ pub struct Locks {
     pub files: u32,
 }
 
+impl Locks {
+    /// The version of Landlock from which on everything is held that is asked for.
+    pub const FILES_WHOLE: u32 = 6;
+}
+
 /// How a job process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

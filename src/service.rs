@@ -52,6 +52,7 @@ use crate::broker::ConnectError;
 use crate::bundle::{Bundle, BundleError};
 use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
+use crate::frame::Locks;
 use crate::job::CircuitId;
 use crate::metrics::Metrics;
 use crate::sandbox::LockError;
@@ -182,14 +183,13 @@ pub async fn run(
     let Setup { config, bundle, served, limits, samples, launcher, available_bytes, locks } = setup;
     let metrics = Arc::new(Metrics::new(bundle.circuits.iter().map(|circuit| circuit.id.clone()).collect()));
     metrics.slots(config.service.slots);
-    metrics.locked("service", locks);
     let room = Arc::new(Room::default());
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
     let address = config.admin.listen;
     let bound = admin::serve(address, metrics.clone(), readiness.clone()).await;
     let bound = bound.map_err(|source| ServiceError::Admin { address, source })?;
     info!(address = %bound, deployment = %bundle.deployment, serial = bundle.serial, "admin address open");
-    info!(calls = locks.calls, files = locks.files, "the service is locked");
+    tell_locks("service", locks, &metrics);
 
     let pace = Arc::new(Pace::default());
     let budget = Budget::new(available_bytes, config.service.slots, limits.values().copied());
@@ -240,6 +240,20 @@ pub async fn run(
     drain(&shared, jobs, &stop).await;
     background.shutdown().await;
     finish(shared, supervisor, ended).await
+}
+
+/// Says how a process is locked, and what of it this kernel lacks.
+fn tell_locks(process: &'static str, locks: Locks, metrics: &Metrics) {
+    metrics.locked(process, locks);
+    match locks {
+        Locks { calls: false, .. } => warn!(process, "runs without any lock, as the configuration says"),
+        Locks { files, .. } if files < Locks::FILES_WHOLE => warn!(
+            process,
+            landlock = files,
+            "locked, but for what this kernel's Landlock lacks; `sealprove doctor` says what that is"
+        ),
+        Locks { files, .. } => info!(process, landlock = files, "locked"),
+    }
 }
 
 /// Ends what the jobs needed.

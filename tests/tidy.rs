@@ -93,6 +93,8 @@ fn unsafe_code_is_in_the_chamber_alone() {
         "broker",
         "client",
         "service",
+        "launcher",
+        "sandbox",
         "cli",
         "config",
         "metrics",
@@ -100,6 +102,37 @@ fn unsafe_code_is_in_the_chamber_alone() {
         "clock",
     ] {
         assert_absent(module, &["unsafe"]);
+    }
+}
+
+/// The chamber, and the job process in it: what they do, in the order in which they must.
+#[test]
+fn what_deals_with_strangers_is_locked_before() {
+    let steps = [
+        ("chamber.rs", ["LockedKeys::load", "wait_for_one_thread", "lock_chamber", "ready("].as_slice()),
+        (
+            "chamber/process.rs",
+            &["keep_only(", "prepare(", "read_frame(", "open_and_forget_keys(", ".answer("],
+        ),
+        ("chamber/process.rs", &["limit_job(", "part_job(", "ThreadPoolBuilder", "lock_sealed_job("]),
+        ("chamber/process.rs", &["open_below(", "wipe_stack_below(", "keys.destroy(", "lock_open_job("]),
+        ("service/start.rs", &["Launcher::start(", "lock_service("]),
+    ];
+    for (file, steps) in steps {
+        let code = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file));
+        let mut rest = &code[..];
+        for step in steps {
+            let at = rest.find(step).unwrap_or_else(|| panic!("{file}: no {step} in its place of {steps:?}"));
+            rest = &rest[at + step.len()..];
+        }
+    }
+}
+
+/// Locks are made by `sandbox`, and everybody else asks it.
+#[test]
+fn nobody_else_makes_locks() {
+    for module in ["chamber", "service", "launcher", "cli", "client", "circuits"] {
+        assert_absent(module, &["seccompiler", "landlock", "Ruleset", "SYS_seccomp"]);
     }
 }
 

@@ -160,8 +160,7 @@ impl Succession {
         let (mut control, order) = connection.into_split();
         let live = Live::announced(&mut control, metrics).await.ok_or(ServiceError::Chamber)?;
         let live = Arc::new(live);
-        info!(calls = live.locks.calls, files = live.locks.files, "the chamber is locked");
-        metrics.locked("chamber", live.locks);
+        super::tell_locks("chamber", live.locks, metrics);
         let hearing = tokio::spawn(hear(live.clone(), control, self.live.clone(), metrics.clone()));
         let working = Working { live, hearing, _order: order };
         budget.holds(working.live.birth_bytes)?;

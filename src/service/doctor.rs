@@ -79,7 +79,12 @@ fn of_locks(process: &'static str, locks: Locks) -> Vec<Finding> {
     vec![
         Finding::new(process, "system calls (seccomp)", locks.calls, "filtered by a list for its role"),
         Finding::new(process, "files (Landlock)", version(1), landlock),
-        Finding::new(process, "signals to others (Landlock)", version(6), "from version 6 on"),
+        Finding::new(
+            process,
+            "signals to others (Landlock)",
+            version(Locks::FILES_WHOLE),
+            "from version 6 on",
+        ),
     ]
 }
 

@@ -18,7 +18,7 @@ fn a_chamber_says_which_keys_and_circuits_it_has() {
     let chamber = Chamber::start();
     let Event::Ready { keys, circuits, .. } = &chamber.ready else { panic!("{:?}", chamber.ready) };
     assert_eq!(keys, &[id_of(&chamber.key)]);
-    assert_eq!(circuits.len(), 12);
+    assert_eq!(circuits.len(), 14);
     let sleeps = circuits.iter().find(|circuit| circuit.id.as_str() == "sleeps-v1").unwrap();
     assert_eq!(sleeps.verifying_key, VerifyingKeyDigest(Sha256::digest("sleeps-v1").into()));
     assert!(circuits.iter().all(|circuit| circuit.id.as_str() != "differs-v1"), "it was not asked for");

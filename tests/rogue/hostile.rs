@@ -146,7 +146,9 @@ fn processes(name: &str, script: &Script) -> Option<i64> {
         "signal everybody" => ask(libc::SYS_kill, [number(-1), 0]),
         "signal a thread of the chamber" => ask(libc::SYS_tgkill, [chamber, chamber, signal]),
         "signal a thread of a sibling" => ask(libc::SYS_tkill, [sibling, signal]),
-        "signal the chamber with a value" => ask(libc::SYS_rt_sigqueueinfo, [chamber, signal, at(&[0_u64; 16])]),
+        "signal the chamber with a value" => {
+            ask(libc::SYS_rt_sigqueueinfo, [chamber, signal, at(&[0_u64; 16])])
+        }
         "open the chamber's process" => ask(libc::SYS_pidfd_open, [chamber, 0]),
         "open a sibling's process" => ask(libc::SYS_pidfd_open, [sibling, 0]),
         "signal by a descriptor" => ask(libc::SYS_pidfd_send_signal, [0, signal, 0, 0]),
@@ -215,10 +217,10 @@ fn memory(name: &str, script: &Script) -> Option<i64> {
     Some(match name {
         "map code" => map(rw | PROT_EXEC, private),
         "make its stack code" => ask(libc::SYS_mprotect, [here, PAGE_BYTES, number(rw | PROT_EXEC)]),
-        "make code by a key" => ask(libc::SYS_pkey_mprotect, [here, PAGE_BYTES, number(rw | PROT_EXEC), usize::MAX]),
-        "map its log" => {
-            ask(libc::SYS_mmap, [0, PAGE_BYTES, number(PROT_READ), number(MAP_SHARED), 2, 0])
+        "make code by a key" => {
+            ask(libc::SYS_pkey_mprotect, [here, PAGE_BYTES, number(rw | PROT_EXEC), usize::MAX])
         }
+        "map its log" => ask(libc::SYS_mmap, [0, PAGE_BYTES, number(PROT_READ), number(MAP_SHARED), 2, 0]),
         "share memory by its number" => ask(libc::SYS_shmget, [0, PAGE_BYTES, 0o600 | 0o1000]),
         "share memory by a queue" => ask(libc::SYS_mq_open, [text(c"q"), 0]),
         "lock memory" => ask(libc::SYS_mlock, [here, PAGE_BYTES]),
@@ -266,9 +268,8 @@ fn hoard(script: &Script, flags: i32, protect: Option<i32>) -> i64 {
     let mut taken = 0;
     while taken < twice(script) * 2 {
         // SAFETY: a new mapping, which nobody else knows of and which stays.
-        let piece = unsafe {
-            libc::mmap(std::ptr::null_mut(), PIECE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0)
-        };
+        let piece =
+            unsafe { libc::mmap(std::ptr::null_mut(), PIECE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0) };
         if piece == MAP_FAILED {
             break;
         }
