@@ -3,11 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-<<<<<<< HEAD
-.PHONY: demo test leaks load chaos chaos-wrong fuzz check tools bench schemas corpora clean
-=======
-.PHONY: demo test load hostile chaos chaos-wrong check tools bench schemas clean
->>>>>>> hostile
+.PHONY: demo test leaks hostile load chaos chaos-wrong fuzz check tools bench schemas corpora clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -18,16 +14,14 @@ demo: tools
 test: tools
 	cargo test --locked
 
-<<<<<<< HEAD
 ## leaks: witnesses and keys looked for in all memory, files and output (needs root, which `make test` does not)
 leaks: tools
 	cargo build --locked --example bare
 	cargo test --locked --test leaks -- leaks
-=======
+
 ## hostile: everything that a hostile circuit, or a service that was taken over, tries; and how each attempt ended
 hostile: tools
 	cargo test --locked --example rogue --test chamber --test hostile hostile -- --nocapture --test-threads 1
->>>>>>> hostile
 
 ## chaos: faults from a seeded schedule for DURATION seconds, and a checker of what is left (docs/CHAOS.md)
 SEED ?= $(shell date +%s)
