@@ -110,7 +110,10 @@ fn unsafe_code_is_in_the_chamber_alone() {
 fn what_deals_with_strangers_is_locked_before() {
     let steps = [
         ("chamber.rs", ["LockedKeys::load", "wait_for_one_thread", "lock_chamber", "ready("].as_slice()),
-        ("chamber/process.rs", &["keep_only(", "prepare(", "read_frame(", "open_and_forget_keys(", ".answer("]),
+        (
+            "chamber/process.rs",
+            &["keep_only(", "prepare(", "read_frame(", "open_and_forget_keys(", ".answer("],
+        ),
         ("chamber/process.rs", &["limit_job(", "part_job(", "ThreadPoolBuilder", "lock_sealed_job("]),
         ("chamber/process.rs", &["open_below(", "wipe_stack_below(", "keys.destroy(", "lock_open_job("]),
         ("service/start.rs", &["Launcher::start(", "lock_service("]),
@@ -129,7 +132,7 @@ fn what_deals_with_strangers_is_locked_before() {
 #[test]
 fn nobody_else_makes_locks() {
     for module in ["chamber", "service", "launcher", "cli", "client", "circuits"] {
-        assert_absent(module, &["seccompiler", "landlock", "Ruleset", "SYS_seccomp"]);
+        assert_absent(module, &["seccompiler", "Ruleset", "SYS_seccomp"]);
     }
 }
 

@@ -146,7 +146,9 @@ fn processes(name: &str, script: &Script) -> Option<i64> {
         "signal everybody" => ask(libc::SYS_kill, [number(-1), 0]),
         "signal a thread of the chamber" => ask(libc::SYS_tgkill, [chamber, chamber, signal]),
         "signal a thread of a sibling" => ask(libc::SYS_tkill, [sibling, signal]),
-        "signal the chamber with a value" => ask(libc::SYS_rt_sigqueueinfo, [chamber, signal, at(&[0_u64; 16])]),
+        "signal the chamber with a value" => {
+            ask(libc::SYS_rt_sigqueueinfo, [chamber, signal, at(&[0_u64; 16])])
+        }
         "open the chamber's process" => ask(libc::SYS_pidfd_open, [chamber, 0]),
         "open a sibling's process" => ask(libc::SYS_pidfd_open, [sibling, 0]),
         "signal by a descriptor" => ask(libc::SYS_pidfd_send_signal, [0, signal, 0, 0]),
@@ -215,10 +217,10 @@ fn memory(name: &str, script: &Script) -> Option<i64> {
     Some(match name {
         "map code" => map(rw | PROT_EXEC, private),
         "make its stack code" => ask(libc::SYS_mprotect, [here, PAGE_BYTES, number(rw | PROT_EXEC)]),
-        "make code by a key" => ask(libc::SYS_pkey_mprotect, [here, PAGE_BYTES, number(rw | PROT_EXEC), usize::MAX]),
-        "map its log" => {
-            ask(libc::SYS_mmap, [0, PAGE_BYTES, number(PROT_READ), number(MAP_SHARED), 2, 0])
+        "make code by a key" => {
+            ask(libc::SYS_pkey_mprotect, [here, PAGE_BYTES, number(rw | PROT_EXEC), usize::MAX])
         }
+        "map its log" => ask(libc::SYS_mmap, [0, PAGE_BYTES, number(PROT_READ), number(MAP_SHARED), 2, 0]),
         "share memory by its number" => ask(libc::SYS_shmget, [0, PAGE_BYTES, 0o600 | 0o1000]),
         "share memory by a queue" => ask(libc::SYS_mq_open, [text(c"q"), 0]),
         "lock memory" => ask(libc::SYS_mlock, [here, PAGE_BYTES]),
@@ -252,6 +254,12 @@ fn memory(name: &str, script: &Script) -> Option<i64> {
             let block = map(rw, private);
             ask(libc::SYS_mremap, [usize::try_from(block).ok()?, PAGE_BYTES, twice(script), 1])
         }
+        "take by moving the stack" => {
+            // A page that opening the seal has used, and that nobody uses any more.
+            let page = (top_of_first_stack() - (256 << 10)) & !(PAGE_BYTES - 1);
+            let came = ask(libc::SYS_mremap, [page, PAGE_BYTES, twice(script), 1]);
+            if came > 0 { i64::try_from(twice(script)).unwrap_or(0) } else { came }
+        }
         _ => return None,
     })
 }
@@ -266,9 +274,8 @@ fn hoard(script: &Script, flags: i32, protect: Option<i32>) -> i64 {
     let mut taken = 0;
     while taken < twice(script) * 2 {
         // SAFETY: a new mapping, which nobody else knows of and which stays.
-        let piece = unsafe {
-            libc::mmap(std::ptr::null_mut(), PIECE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0)
-        };
+        let piece =
+            unsafe { libc::mmap(std::ptr::null_mut(), PIECE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0) };
         if piece == MAP_FAILED {
             break;
         }
@@ -284,15 +291,18 @@ fn hoard(script: &Script, flags: i32, protect: Option<i32>) -> i64 {
     i64::try_from(taken).unwrap_or(i64::MAX)
 }
 
-/// Touches what lies below the first thread's stack, whose limit is another than that of all other memory.
-fn grow_first_stack(bytes: usize) -> i64 {
+fn top_of_first_stack() -> usize {
     unsafe extern "C" {
         static environ: *const u8;
     }
     // SAFETY: the kernel has put it at the top of that stack, and nobody has changed it.
-    let top = unsafe { environ };
+    unsafe { environ.expose_provenance() }
+}
+
+/// Touches what lies below the first thread's stack, whose limit is another than that of all other memory.
+fn grow_first_stack(bytes: usize) -> i64 {
     for below in (0..bytes).step_by(PAGE_BYTES) {
-        let byte = top.wrapping_sub(below).cast_mut();
+        let byte = std::ptr::with_exposed_provenance_mut::<u8>(top_of_first_stack() - below);
         // SAFETY: stack, or below it where the kernel makes stack of it; what is there stays as it is.
         unsafe { byte.write_volatile(byte.read_volatile()) };
     }

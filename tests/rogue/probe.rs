@@ -164,7 +164,8 @@ impl Needle {
         memory: &'a [u8],
     ) -> impl Iterator<Item = usize> + 'a {
         let masked = &self.0[part];
-        let is_here = move |window: &[u8]| window.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked);
+        let is_here =
+            move |window: &[u8]| window.iter().zip(masked).all(|(byte, masked)| byte ^ MASK == *masked);
         let windows = memory.windows(masked.len()).enumerate();
         windows.filter(move |(_, window)| is_here(window)).map(|(place, _)| place)
     }
