@@ -35,8 +35,8 @@ async fn a_hostile_job_is_answered_once_and_its_chamber_is_replaced_while_its_ne
     let job = submit(&lab, BREAKS, json!({ "attempt": "open a file", "secret": SECRET })).await;
 
     let outcome = lab.outcome_of(&job).await;
-    let refused = Collected::Unauthenticated(Some(Code::ProofGenerationFailed));
-    assert_eq!(format!("{outcome:?}"), format!("{refused:?}"));
+    let is_refused = matches!(outcome, Collected::Unauthenticated(Some(Code::ProofGenerationFailed)));
+    assert!(is_refused, "{outcome:?}");
     assert_eq!(service.pids_of(job.job()).len(), 1, "tried again");
     assert_eq!(violations(&service), 1.0);
     let line = service.logs(&["ERROR", "a job process broke a rule of its sandbox", BREAKS]).await;
@@ -59,4 +59,30 @@ async fn a_hostile_job_is_answered_once_and_its_chamber_is_replaced_while_its_ne
     assert!(!service.log().contains(SECRET));
     lab.all_acknowledged().await;
     assert_eq!(lab.answers_stored().await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_job_that_eats_memory_is_told_so_and_its_neighbour_goes_on() {
+    let lab = Setup::rogue().limited(BREAKS, "1m").limited(SLEEPS, "2m").slots(2).start().await;
+    let service = lab.service().await;
+    let chamber = service.chamber();
+    let neighbour = submit(&lab, SLEEPS, json!({ "ms": 5000 })).await;
+    service.process_of(neighbour.job(), 1).await;
+
+    let ways = ["take all at once", "take a little often"];
+    for attempt in ways {
+        let job = submit(&lab, BREAKS, json!({ "attempt": attempt, "bytes": 64 << 20 })).await;
+        let outcome = lab.outcome_of(&job).await;
+        assert!(
+            matches!(outcome, Collected::Unauthenticated(Some(Code::OutOfMemory))),
+            "{attempt}: {outcome:?}"
+        );
+        assert_eq!(service.pids_of(job.job()).len(), 1, "{attempt}: tried again");
+    }
+    let within = submit(&lab, BREAKS, json!({ "attempt": "take what is granted", "bytes": 64 << 20 })).await;
+    assert_eq!(lab.answer_to(&within).await.code(), Code::Ok);
+    assert_eq!(lab.answer_to(&neighbour).await.code(), Code::Ok);
+    assert_eq!(service.pids_of(neighbour.job()).len(), 1, "the neighbour was disturbed");
+    assert_eq!(service.metric("sealprove_process_exits_total", &[("cause", "out_of_memory")]), 2.0);
+    assert_eq!((service.chamber(), violations(&service)), (chamber, 0.0));
 }

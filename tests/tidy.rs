@@ -132,7 +132,7 @@ fn what_deals_with_strangers_is_locked_before() {
 #[test]
 fn nobody_else_makes_locks() {
     for module in ["chamber", "service", "launcher", "cli", "client", "circuits"] {
-        assert_absent(module, &["seccompiler", "landlock", "Ruleset", "SYS_seccomp"]);
+        assert_absent(module, &["seccompiler", "Ruleset", "SYS_seccomp"]);
     }
 }
 

@@ -40,24 +40,25 @@ fn install(role: Role) -> Result<(), Box<dyn std::error::Error>> {
 
 fn programs(role: Role) -> Result<Vec<BpfProgram>, Box<dyn std::error::Error>> {
     let allowed = |calls| program(calls, SeccompAction::KillProcess, SeccompAction::Allow);
-    Ok(vec![match role {
-        Role::Service => return programs_of_service(),
-        Role::Chamber => allowed(chamber()?)?,
-        Role::SealedJob => allowed(sealed_job()?)?,
-        Role::OpenJob => allowed(job()?)?,
-    }])
+    Ok(match role {
+        Role::Service => vec![
+            no_x32(),
+            // It has its flags where a filter cannot look. glibc starts threads by clone where it is not.
+            without(libc::SYS_clone3)?,
+            program(forbidden_to_service()?, SeccompAction::Allow, SeccompAction::KillProcess)?,
+        ],
+        Role::Chamber => vec![allowed(chamber()?)?],
+        // It makes blocks larger, and a stack where it lies in one that no ceiling counts. glibc's realloc
+        // copies where it is not.
+        Role::SealedJob => vec![without(libc::SYS_mremap)?, allowed(sealed_job()?)?],
+        Role::OpenJob => vec![allowed(job()?)?],
+    })
 }
 
-/// Here it is what is forbidden that is listed, so every other way of asking for it is forbidden too.
-fn programs_of_service() -> Result<Vec<BpfProgram>, Box<dyn std::error::Error>> {
-    // clone3 has its flags where a filter cannot look. glibc starts its threads by clone where there is none.
-    let no_clone3 = always(&[libc::SYS_clone3]);
+/// A kernel that does not have a call, for those who can do without.
+fn without(call: i64) -> Result<BpfProgram, Box<dyn std::error::Error>> {
     let is_unknown = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-    Ok(vec![
-        no_x32(),
-        program(no_clone3, SeccompAction::Allow, is_unknown)?,
-        program(forbidden_to_service()?, SeccompAction::Allow, SeccompAction::KillProcess)?,
-    ])
+    program(always(&[call]), SeccompAction::Allow, is_unknown)
 }
 
 fn program(
@@ -69,8 +70,9 @@ fn program(
     Ok(filter.try_into()?)
 }
 
-/// No call by the numbers of x32, another interface to the same calls (seccomp(2), "Notes"). Programs of 32
-/// bits are no concern: every filter begins with the architecture.
+/// No call by the numbers of x32, another interface to the same calls (seccomp(2), "Notes"): a list of what is
+/// forbidden does not have them. Programs of 32 bits are no concern, since every filter begins with the
+/// architecture.
 fn no_x32() -> BpfProgram {
     const X32: u32 = 0x4000_0000;
     let instruction = |code: u32, jf: u8, k: u32| sock_filter { code: code as u16, jt: 0, jf, k };
@@ -319,8 +321,8 @@ fn job() -> Result<Calls, BackendError> {
 
 /// Memory that the ceiling counts, and none besides: that is private memory which can be written (getrlimit(2),
 /// `RLIMIT_DATA`). What is shared is not counted, nor what grows like a stack, nor what was filled and then
-/// made read-only. What is left is what malloc does: maps blocks, reserves heaps, opens them piece by piece, and
-/// gives pages back.
+/// made read-only, nor what a stack becomes that is moved, for which see [`programs`]. What is left is what
+/// malloc does: maps blocks, reserves heaps, opens them piece by piece, and gives pages back.
 fn counted_memory() -> Result<Calls, BackendError> {
     let bits = |flags: i32| u64::from(flags.cast_unsigned());
     let open = bits(libc::PROT_READ | libc::PROT_WRITE);

@@ -254,6 +254,12 @@ fn memory(name: &str, script: &Script) -> Option<i64> {
             let block = map(rw, private);
             ask(libc::SYS_mremap, [usize::try_from(block).ok()?, PAGE_BYTES, twice(script), 1])
         }
+        "take by moving the stack" => {
+            // A page that opening the seal has used, and that nobody uses any more.
+            let page = (top_of_first_stack() - (256 << 10)) & !(PAGE_BYTES - 1);
+            let came = ask(libc::SYS_mremap, [page, PAGE_BYTES, twice(script), 1]);
+            if came > 0 { i64::try_from(twice(script)).unwrap_or(0) } else { came }
+        }
         _ => return None,
     })
 }
@@ -285,15 +291,18 @@ fn hoard(script: &Script, flags: i32, protect: Option<i32>) -> i64 {
     i64::try_from(taken).unwrap_or(i64::MAX)
 }
 
-/// Touches what lies below the first thread's stack, whose limit is another than that of all other memory.
-fn grow_first_stack(bytes: usize) -> i64 {
+fn top_of_first_stack() -> usize {
     unsafe extern "C" {
         static environ: *const u8;
     }
     // SAFETY: the kernel has put it at the top of that stack, and nobody has changed it.
-    let top = unsafe { environ };
+    unsafe { environ.expose_provenance() }
+}
+
+/// Touches what lies below the first thread's stack, whose limit is another than that of all other memory.
+fn grow_first_stack(bytes: usize) -> i64 {
     for below in (0..bytes).step_by(PAGE_BYTES) {
-        let byte = top.wrapping_sub(below).cast_mut();
+        let byte = std::ptr::with_exposed_provenance_mut::<u8>(top_of_first_stack() - below);
         // SAFETY: stack, or below it where the kernel makes stack of it; what is there stays as it is.
         unsafe { byte.write_volatile(byte.read_volatile()) };
     }

@@ -10,6 +10,10 @@ use std::process::{Command, Stdio};
 use sealprove::sandbox::{Readable, lock_service};
 
 /// What came of it, where the arguments ask for it. A process whose attempt is its end says nothing.
+#[expect(
+    clippy::zombie_processes,
+    reason = "who may signal nobody and starts nothing else ends before its child"
+)]
 pub(crate) fn try_out(arguments: impl Iterator<Item = String>) -> Option<String> {
     let arguments: Vec<_> = arguments.skip(1).collect();
     let [mode, keys, attempt] = &arguments[..] else { return None };

@@ -10,7 +10,7 @@ use crate::probe::{Needle, readable_memory};
 
 const PAGE_BYTES: usize = 4096;
 /// How far it looks around what it knows. What the kernel maps without an address lies in one stretch.
-const AROUND_BYTES: usize = 4 << 30;
+const AROUND_BYTES: usize = 1 << 30;
 /// Where addresses of programs end.
 const END: usize = 1 << 47;
 
