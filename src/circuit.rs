@@ -2,9 +2,10 @@
 //!
 //! A circuit is offered to the rest of this crate as bytes in and bytes out: a witness in the
 //! circuit's own encoding, a proof, and public inputs. Everything that knows a proof system is behind
-//! this trait. A circuit does no I/O, starts no thread that outlives the call, logs nothing, and draws
-//! randomness from the operating system only: it runs in a forked process (see [`crate::chamber`]),
-//! where a userspace generator would repeat itself.
+//! this trait. A circuit does no I/O, starts no thread of its own (the caller's rayon pool is there), logs
+//! nothing, makes no code and maps no file, and draws randomness from the operating system only: it proves in a
+//! forked and locked process (see `sandbox`), where anything else would be the end of it, and where
+//! a userspace generator would repeat itself.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -11,7 +11,8 @@
 //! The first connection is the service's own life: when it closes, the launcher ends its chambers and itself.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -35,7 +36,7 @@ const SOCKET: &str = "launcher.sock";
 pub struct Launcher {
     socket: PathBuf,
     /// The launcher lives as long as this connection, and is reaped by whoever adopts it.
-    _life: UnixStream,
+    life: UnixStream,
 }
 
 impl Launcher {
@@ -56,7 +57,15 @@ impl Launcher {
         command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).spawn()?;
         // From here on the folder is the launcher's to remove.
         let _ = folder.keep();
-        Ok(Launcher { socket, _life: life })
+        Ok(Launcher { socket, life })
+    }
+
+    /// Has it end its chambers and itself, and returns when they are gone. Blocks, for seconds at the most.
+    pub fn finish(&self) {
+        // Whatever fails here, it is on its way: this end closes with this process.
+        let _ = self.life.shutdown(Shutdown::Write);
+        let _ = self.life.set_read_timeout(Some(STOP_TIMEOUT * 2));
+        let _ = (&self.life).read(&mut [0]);
     }
 
     /// Where to connect for a new chamber; the connection is its control.
@@ -121,13 +130,18 @@ struct Running {
 
 impl Launching {
     fn is_needed(&self) -> bool {
-        !has_hung_up(&self.life) || !self.chambers.is_empty()
+        self.has_service() || !self.chambers.is_empty()
+    }
+
+    /// Until the service has closed its life, or has said that it will.
+    fn has_service(&self) -> bool {
+        !shows(&self.life, PollFlags::RDHUP)
     }
 
     fn step(&mut self) -> io::Result<()> {
         let knocked = self.wait()?;
         self.chambers.retain_mut(|chamber| !chamber.has_ended());
-        if knocked && !has_hung_up(&self.life) {
+        if knocked && self.has_service() {
             self.accept()?;
         }
         Ok(())
@@ -137,9 +151,9 @@ impl Launching {
     fn wait(&self) -> io::Result<bool> {
         let mut fds = Vec::new();
         // What has hung up is ready for ever.
-        if !has_hung_up(&self.life) {
+        if self.has_service() {
             fds.push(PollFd::new(&self.listener, PollFlags::IN));
-            fds.push(PollFd::new(&self.life, PollFlags::empty()));
+            fds.push(PollFd::new(&self.life, PollFlags::RDHUP));
         }
         let waiting = self.chambers.iter().filter(|chamber| chamber.until.is_none());
         fds.extend(waiting.map(|chamber| PollFd::new(&chamber.control, PollFlags::empty())));
@@ -216,9 +230,14 @@ fn open_pidfd(child: &Child) -> io::Result<OwnedFd> {
     Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// Whether the other end is closed for both directions.
+/// Whether the other end is closed, and not only for one direction: that is a chamber's order to take no more
+/// jobs.
 fn has_hung_up(connection: &UnixStream) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::empty())];
+    shows(connection, PollFlags::HUP)
+}
+
+fn shows(connection: &UnixStream, event: PollFlags) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(connection.as_fd(), event)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::HUP)
+    rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(event)
 }

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | seal, submit, wait, open, verify | [`client`] |
 //! | pull one job for each free slot, keep its lease, store the answer, acknowledge | [`service`] |
-//! | build every proving key once, fork a process for each job | [`chamber`] |
+//! | build every proving key once, lock, fork a process for each job | [`chamber`], started by the [`launcher`] |
 //! | open, forget the keys, check, prove, verify, seal | the job process, in [`chamber`] |
 //!
 //! What they say to each other is in the vocabulary: [`job`] (names and subjects), [`wire`] (headers, codes
@@ -20,6 +20,11 @@
 //! To bring a circuit of your own, implement [`circuit::Circuit`] and hand it to [`main`]:
 //!
 //! ```no_run
+//! // A chamber starts with no other: what is freed is wiped.
+//! # #[cfg(feature = "service")]
+//! #[global_allocator]
+//! static ALLOCATOR: sealprove::chamber::WipingAllocator = sealprove::chamber::WipingAllocator;
+//!
 //! # #[cfg(feature = "client")]
 //! fn main() -> std::process::ExitCode {
 //!     sealprove::main(sealprove::circuit::Circuits::built_in())
@@ -28,8 +33,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Features: `client` is what a submitter needs, and has no prover in its tree (`cargo tree -e normal`); `service` adds the service
-//! and its chamber; `zcash` and `credentials` are families of circuits.
+//! Features: `client` is what a submitter needs, and has no prover in its tree (`cargo tree -e
+//! normal`); `service` adds the service and its chamber; `zcash` and `credentials` are families of circuits.
 
 // What every party says: names, documents, the seal. No I/O.
 pub mod bundle;

@@ -207,10 +207,17 @@ pub async fn run(
         let context = start::wait_for_all(&client, &config, &bundle, &chambers, &readiness).await?;
         Ok::<_, ServiceError>((client, context))
     };
-    let (client, context) = tokio::select! {
-        started = started => started?,
+    let started = tokio::select! {
+        started = started => started.map(Some),
         fault = supervisor.fault() => return Err(fault),
-        () = stopping.wait() => { supervisor.stop().await; return Ok(()) },
+        () = stopping.wait() => Ok(None),
+    };
+    let (client, context) = match started {
+        Ok(Some(started)) => started,
+        ended => {
+            supervisor.stop().await;
+            return ended.map(drop);
+        }
     };
 
     let (stop, hand_back) = watch::channel(false);

@@ -121,8 +121,17 @@ struct Succession {
 }
 
 impl Succession {
-    /// Until it is stopped. A first chamber that fails is a fault: another would fare no better.
+    /// Until it is stopped, or there can be no chamber; then nothing that was started is left.
     async fn run(self) -> Result<(), ServiceError> {
+        let ended = self.succeed().await;
+        let launcher = self.start.launcher;
+        // It does not panic, and were it to, the launcher would end with this process.
+        let _ = tokio::task::spawn_blocking(move || launcher.finish()).await;
+        ended
+    }
+
+    /// One chamber after the other. A first one that fails is a fault: another would fare no better.
+    async fn succeed(&self) -> Result<(), ServiceError> {
         let mut waits = Backoff::new(RESTART_WAIT);
         let mut retired = JoinSet::new();
         let mut current: Option<Working> = None;
