@@ -5,8 +5,10 @@
 //! control connection of a new chamber. It parses no byte, holds no key, and knows no network. It reaps its
 //! chambers, kills those that outlive their service, and clears their sockets away.
 //!
-//!     service ── connects ──▶ launcher ── starts ──▶ chamber ── forks ──▶ jobs
-//!        └──────────── that connection is the chamber's control ──┘
+//! ```text
+//! service ── connects ──▶ launcher ── starts ──▶ chamber ── forks ──▶ jobs
+//!    └──────────── that connection is the chamber's control ──┘
+//! ```
 //!
 //! The first connection is the service's own life: when it closes, the launcher ends its chambers and itself.
 
