@@ -48,6 +48,10 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     let bare = Bare::build(circuit.clone(), threads)?;
     let measured = within(&args.options, &only, async |environment| {
         let client = Client::connect(environment.client_config.clone(), only.clone()).await?;
+        if circuit.largest_witness() != circuit.sample_witness() {
+            progress.step("the service proves the largest witness, which would disturb");
+            environment.largest_is_proved().await?;
+        }
         let mut samples = Vec::new();
         for job in 0..args.jobs {
             progress.step(format!("job {} of {}", job + 1, args.jobs));

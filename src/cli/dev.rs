@@ -164,6 +164,18 @@ impl Environment {
         self.folder.path().join("service.log")
     }
 
+    /// Until the service, of one circuit, has its whole self-test behind it. It ends if that fails.
+    pub(super) async fn largest_is_proved(&mut self) -> Result<(), Failure> {
+        while !std::fs::read_to_string(self.log())?.contains("\"largest\":true") {
+            let ended = self.service.as_mut().map(Child::try_wait).transpose()?.flatten();
+            if ended.is_some() {
+                return Err(self.gave_up("the service ended"));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
+    }
+
     fn gave_up(&self, what: &str) -> Failure {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
