@@ -138,7 +138,7 @@ pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(),
         return Err(ChamberError::Allocator);
     }
     limits::acquaint_malloc();
-    let own = limits::Own::open().map_err(ChamberError::os("open this process's own page of /proc"))?;
+    let threads = limits::ThreadCount::open().map_err(ChamberError::os("open the thread count"))?;
     let lookout = lookout::Lookout::post(&control)?;
     let mut loaded = Loaded {
         deployment: config.deployment.clone(),
@@ -148,12 +148,12 @@ pub fn run(config: &Config, circuits: &Circuits, control: OwnedFd) -> Result<(),
         birth_bytes: 0,
     };
     lookout.call_back();
-    own.wait_for_one_thread()?;
-    loaded.birth_bytes = own.data_bytes().map_err(ChamberError::os("measure this process"))?;
+    threads.wait_for_one_thread()?;
+    loaded.birth_bytes = limits::data_bytes().map_err(ChamberError::os("measure this process"))?;
 
     let listener = UnixListener::bind(&config.listen);
     let listener = listener.map_err(ChamberError::os("bind the chamber's socket"))?;
-    let mut watch = watch::Watch::new(listener, control, config.jobs_max, own)?;
+    let mut watch = watch::Watch::new(listener, control, config.jobs_max, threads)?;
     let locks = match config.sandbox {
         Sandbox::On => sandbox::lock_chamber()?,
         Sandbox::Off => Locks::default(),

@@ -162,10 +162,7 @@ impl Launching {
         fds.extend(self.chambers.iter().map(|chamber| PollFd::new(&chamber.pidfd, PollFlags::IN)));
         let nearest = self.chambers.iter().filter_map(|chamber| chamber.until).min();
         let left = nearest.map(|until| until.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: left.as_secs().cast_signed(),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        });
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
         match rustix::event::poll(&mut fds, left.as_ref()) {
             Ok(_) => Ok(fds.first().is_some_and(|first| first.revents().contains(PollFlags::IN))),
             Err(rustix::io::Errno::INTR) => Ok(false),

@@ -185,9 +185,7 @@ pub async fn run(
     metrics.slots(config.service.slots);
     let room = Arc::new(Room::default());
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
-    let address = config.admin.listen;
-    let bound = admin::serve(address, metrics.clone(), readiness.clone()).await;
-    let bound = bound.map_err(|source| ServiceError::Admin { address, source })?;
+    let bound = open_admin(config.admin.listen, &metrics, &readiness).await?;
     info!(address = %bound, deployment = %bundle.deployment, serial = bundle.serial, "admin address open");
     tell_locks("service", locks, &metrics);
 
@@ -221,7 +219,6 @@ pub async fn run(
     };
 
     let (stop, hand_back) = watch::channel(false);
-    let live = Live::default();
     let shared = Arc::new(Shared {
         client,
         context,
@@ -231,7 +228,7 @@ pub async fn run(
         chambers,
         pace,
         room,
-        live,
+        live: Live::default(),
         limits,
         readiness: readiness.clone(),
         hand_back,
@@ -247,6 +244,15 @@ pub async fn run(
     drain(&shared, jobs, &stop).await;
     background.shutdown().await;
     finish(shared, supervisor, ended).await
+}
+
+async fn open_admin(
+    address: SocketAddr,
+    metrics: &Arc<Metrics>,
+    readiness: &Arc<Readiness>,
+) -> Result<SocketAddr, ServiceError> {
+    let bound = admin::serve(address, metrics.clone(), readiness.clone()).await;
+    bound.map_err(|source| ServiceError::Admin { address, source })
 }
 
 /// Says how a process is locked, and what of it this kernel lacks.

@@ -21,55 +21,48 @@ const ALARM_SLACK_SECONDS: u64 = 5;
 /// How much less urgent proving is than keeping leases alive.
 const NICENESS: i32 = 5;
 
-/// What the kernel says of this process, also once it can open no file.
-pub(super) struct Own {
-    stat: File,
-    memory: File,
-}
+/// Says how many threads this process has, also once it can open no file.
+pub(super) struct ThreadCount(File);
 
-impl Own {
+impl ThreadCount {
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Own { stat: File::open("/proc/self/stat")?, memory: File::open("/proc/self/statm")? })
+        File::open("/proc/self/stat").map(ThreadCount)
     }
 
     /// proc_pid_stat(5): field 20, counted from the end of the command's name in parentheses.
-    fn threads(&self) -> io::Result<u64> {
-        let text = page(&self.stat)?;
+    fn get(&self) -> io::Result<u64> {
+        let mut buffer = [0; 1024];
+        let length = self.0.read_at(&mut buffer, 0)?;
+        let text = String::from_utf8_lossy(&buffer[..length]);
         let fields = text.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
         let threads = fields.split_whitespace().nth(17).and_then(|field| field.parse().ok());
         threads.ok_or_else(|| io::Error::other("no thread count"))
     }
 
-    /// What `RLIMIT_DATA` counts, and a little more: private memory that can be written, with the stack.
-    /// proc_pid_statm(5): field 6, in pages.
-    pub(super) fn data_bytes(&self) -> io::Result<u64> {
-        let text = page(&self.memory)?;
-        let pages = text.split_whitespace().nth(5).and_then(|field| field.parse::<u64>().ok());
-        let bytes = pages.map(|pages| pages * rustix::param::page_size() as u64);
-        bytes.ok_or_else(|| io::Error::other("no data size"))
-    }
-
     /// A thread that has been joined is still counted for a moment, until the kernel has buried it.
     pub(super) fn wait_for_one_thread(&self) -> Result<(), ChamberError> {
         let until = Instant::now() + THREADS_TIMEOUT;
-        while self.assert_one_thread().is_err() && Instant::now() < until {
+        while self.assert_one().is_err() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.assert_one_thread()
+        self.assert_one()
     }
 
-    pub(super) fn assert_one_thread(&self) -> Result<(), ChamberError> {
-        match self.threads().map_err(ChamberError::os("read the thread count"))? {
+    pub(super) fn assert_one(&self) -> Result<(), ChamberError> {
+        match self.get().map_err(ChamberError::os("read the thread count"))? {
             1 => Ok(()),
             threads => Err(ChamberError::Threads(threads)),
         }
     }
 }
 
-fn page(file: &File) -> io::Result<String> {
-    let mut buffer = [0; 1024];
-    let length = file.read_at(&mut buffer, 0)?;
-    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+/// What `RLIMIT_DATA` counts of this process, and a little more: private memory that can be written, with the
+/// stack. proc_pid_statm(5): field 6, in pages.
+pub(super) fn data_bytes() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split_whitespace().nth(5).and_then(|field| field.parse::<u64>().ok());
+    let bytes = pages.map(|pages| pages * rustix::param::page_size() as u64);
+    bytes.ok_or_else(|| io::Error::other("no data size"))
 }
 
 /// No memory of this process is ever written to a file, or read by a process of the same user.

@@ -21,7 +21,7 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Watch {
     listener: Option<UnixListener>,
     control: OwnedFd,
-    own: limits::Own,
+    threads: limits::ThreadCount,
     jobs_max: usize,
     orders: Vec<Waiting>,
     jobs: Vec<Running>,
@@ -52,10 +52,17 @@ impl Watch {
         listener: UnixListener,
         control: OwnedFd,
         jobs_max: usize,
-        own: limits::Own,
+        threads: limits::ThreadCount,
     ) -> Result<Self, ChamberError> {
         listener.set_nonblocking(true).map_err(ChamberError::os("make the chamber's socket non-blocking"))?;
-        Ok(Watch { listener: Some(listener), control, own, jobs_max, orders: Vec::new(), jobs: Vec::new() })
+        Ok(Watch {
+            listener: Some(listener),
+            control,
+            threads,
+            jobs_max,
+            orders: Vec::new(),
+            jobs: Vec::new(),
+        })
     }
 
     /// Until the service has closed the control connection and the last job has ended.
@@ -119,7 +126,7 @@ impl Watch {
         let deadlines = self.jobs.iter().filter(|job| job.killed.is_none()).map(|job| job.deadline);
         let nearest = deadlines.chain(self.orders.iter().map(|waiting| waiting.until)).min()?;
         let left = nearest.saturating_duration_since(Instant::now());
-        Some(Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) })
+        Timespec::try_from(left).ok()
     }
 
     fn kill_at_deadlines(&mut self) {
@@ -171,7 +178,7 @@ impl Watch {
     }
 
     fn start(&mut self, connection: OwnedFd, order: Order, loaded: &Loaded) -> Result<(), ChamberError> {
-        self.own.assert_one_thread()?;
+        self.threads.assert_one()?;
         let deadline = Instant::now() + Duration::from_millis(order.limit_ms);
         let Ok(kept) = connection.try_clone() else { return Ok(()) };
         let chamber = rustix::process::getpid();

@@ -1,5 +1,8 @@
 //! Seeds of the targets that read frames, headers, seals, bundles and JSON witnesses.
 
+mod frames;
+mod headers;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use sealprove::bundle::{Bundle, BundleCircuit, BundleKey};
 use sealprove::circuit::Circuit;
@@ -7,11 +10,8 @@ use sealprove::circuits::credentials::membership::Membership;
 use sealprove::circuits::credentials::threshold::Threshold;
 use sealprove::circuits::zcash::ZcashPczt;
 use sealprove::envelope::{Scheme, key_id, sealed_bytes};
-use sealprove::frame::{self, End, Event, JobHead, Locks, Order, ReadyCircuit, ReplyHead};
-use sealprove::job::{AnswerMode, JobSubject, Subjects, VerifyingKeyDigest};
-use sealprove::wire::{
-    ANSWER_MEDIA_TYPE, Answer, Base64, CancelReply, CancelResult, Code, State, Status, Timings, VERSION,
-};
+use sealprove::job::{JobSubject, Subjects, VerifyingKeyDigest};
+use sealprove::wire::{Answer, Base64, CancelReply, CancelResult, Code, State, Status, Timings, VERSION};
 use serde_json::{Value, json};
 
 use super::Seed;
@@ -19,7 +19,7 @@ use super::targets::bundles::{NOW, identity};
 use super::targets::seals::JOBS;
 
 pub(super) fn all() -> Vec<Seed> {
-    [frames(), subjects(), headers(), documents(), seals(), bundles(), witnesses()].concat()
+    [frames::all(), subjects(), headers::all(), documents(), seals(), bundles(), witnesses()].concat()
 }
 
 const JOB_ID: &str = "00112233445566778899aabbccddeeff";
@@ -31,112 +31,6 @@ fn subject() -> JobSubject {
 
 fn timings() -> Timings {
     Timings { queued: Some(3), opened: Some(1), checked: Some(2), proved: Some(85), verified: Some(7) }
-}
-
-fn job_head() -> JobHead {
-    let JobSubject { tenant, lane, circuit, job } = subject();
-    JobHead {
-        tenant,
-        lane,
-        circuit,
-        job,
-        key: KEY_ID.parse().unwrap(),
-        expires: NOW,
-        answer: AnswerMode::Sealed,
-        verifying_key: Some(VerifyingKeyDigest([1; 32])),
-        attempt: 1,
-        queued_ms: 3,
-    }
-}
-
-fn reply_head(mode: AnswerMode, tag: Option<&str>) -> ReplyHead {
-    ReplyHead {
-        code: Code::Ok,
-        mode,
-        content_type: ANSWER_MEDIA_TYPE.to_owned(),
-        tag: tag.map(str::to_owned),
-        timings: timings(),
-        sealed_ms: 1,
-    }
-}
-
-/// A frame whose head is any JSON at all.
-fn frame_of(head: Value) -> Vec<u8> {
-    frame::encode(&head, b"body")
-}
-
-fn frames() -> Vec<Seed> {
-    let order = Order { ticket: 7, limit_ms: 30_000, memory_bytes: 64 << 20, threads: 2 }.to_bytes();
-    let job = frame::encode(&job_head(), &JOBS[0].payload);
-    let with = |frame: &[u8]| [&order[..], frame].concat();
-    let edited = |name: &str, value: Value| {
-        let mut head = json!(job_head());
-        head[name] = value;
-        with(&frame_of(head))
-    };
-    let mut of_job = vec![
-        ("good", with(&job)),
-        ("order-alone", order.to_vec()),
-        (
-            "order-without-threads",
-            Order { threads: 0, ..Order::from_bytes(&order).unwrap() }.to_bytes().to_vec(),
-        ),
-        ("order-with-a-reserved-byte", [&order[..order.len() - 1], &[1]].concat()),
-        ("order-of-another-program", [b"sealpro2", &order[8..]].concat()),
-        ("frame-cut-short", with(&job[..job.len() - 1])),
-        ("head-over-its-limit", with(&[0, 1, 0, 1, 0, 0, 0, 0])),
-        ("head-at-its-limit", with(&[0, 1, 0, 0, 0, 0, 0, 0])),
-        ("body-over-its-limit", with(&[0, 0, 0, 0, 0, 0x80, 0, 1])),
-        ("nothing-in-it", with(&[0; 8])),
-        ("any-verifying-key", edited("verifying_key", Value::Null)),
-        ("answer-in-the-open", edited("answer", json!("open"))),
-        ("tenant-with-a-dot", edited("tenant", json!("a.b"))),
-        ("job-in-upper-case", edited("job", json!(JOB_ID.to_uppercase()))),
-        ("expires-below-zero", edited("expires", json!(-1))),
-        ("head-nested", with(&frame_of(json!([[[[{}]]]])))),
-    ];
-    of_job.push(("head-not-utf-8", with(b"\0\0\0\x04\0\0\0\0{\"\xff\"}")));
-
-    let tag = BASE64_STANDARD.encode([7; 48]);
-    let reply = |name: &str, value: Value| {
-        let mut head = json!(reply_head(AnswerMode::Open, Some(&tag)));
-        head[name] = value;
-        frame_of(head)
-    };
-    let of_reply = [
-        ("sealed", frame::encode(&reply_head(AnswerMode::Sealed, None), &[7; 64])),
-        ("open", frame::encode(&reply_head(AnswerMode::Open, Some(&tag)), b"{}")),
-        ("no-timings", reply("timings", json!({}))),
-        ("longest-timings", reply("timings", json!({ "proved": u64::MAX }))),
-        ("unknown-code", reply("code", json!("FINE"))),
-        ("line-break-in-the-content-type", reply("content_type", json!("a\r\nNats-Expected-Stream: b"))),
-        ("line-break-in-the-tag", reply("tag", json!("a\nb"))),
-        ("content-type-not-ascii", reply("content_type", json!("text/\u{e9}"))),
-        ("long-content-type", reply("content_type", json!("a".repeat(300)))),
-        ("two-frames", [reply("tag", Value::Null), reply("tag", Value::Null)].concat()),
-    ];
-
-    let circuit =
-        ReadyCircuit { id: subject().circuit, verifying_key: VerifyingKeyDigest([1; 32]), built_ms: 90 };
-    let ready = Event::Ready {
-        keys: vec![KEY_ID.parse().unwrap()],
-        circuits: vec![circuit],
-        listen: "/tmp/sealprove-1/chamber-1.sock".into(),
-        locks: Locks { calls: true, files: 6 },
-        birth_bytes: 40 << 20,
-    };
-    let event = |event: &Event| frame::encode(event, b"");
-    let started = event(&Event::Started { ticket: 7, pid: 1234 });
-    let ends = End::ALL.map(|end| event(&Event::Ended { ticket: 7, end, peak_bytes: 100 << 20 })).concat();
-    let of_events = [
-        ("a-life", [event(&ready), started.clone(), ends].concat()),
-        ("ready", event(&ready)),
-        ("started", started.clone()),
-        ("cut-short", started[..started.len() - 2].to_vec()),
-        ("unknown-event", frame_of(json!({ "paused": {} }))),
-        ("two-events-in-one", frame_of(json!({ "started": { "ticket": 1, "pid": 1 }, "ended": {} }))),
-    ];
-    [of("frame_of_job", of_job), of("frame_of_reply", of_reply), of("frame_of_events", of_events)].concat()
 }
 
 fn of<B: Into<Vec<u8>>>(
@@ -176,94 +70,6 @@ fn subjects() -> Vec<Seed> {
             ("name-of-a-code", Code::AttemptsExhausted.to_string()),
             ("name-not-ascii", "d\u{e9}faut".to_owned()),
         ],
-    )
-}
-
-fn headers() -> Vec<Seed> {
-    let good = format!(
-        "Sealprove-Version: 1\nSealprove-Key: {KEY_ID}\nSealprove-Expires: {NOW}\nSealprove-Answer: sealed\n\
-         Sealprove-Verifying-Key: {}",
-        VerifyingKeyDigest([1; 32])
-    );
-    let any = good.replace(&VerifyingKeyDigest([1; 32]).to_string(), "any");
-    let of_job = of(
-        "job_headers",
-        [
-            ("good", good.clone()),
-            ("any-verifying-key", any.clone()),
-            ("answer-in-the-open", any.replace("sealed", "open")),
-            (
-                "with-a-trace",
-                format!("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n{any}"),
-            ),
-            ("another-version", any.replace("Version: 1", "Version: 2")),
-            (
-                "another-version-and-an-unknown-header",
-                format!("Sealprove-Future: x\n{}", any.replace(": 1", ": 2")),
-            ),
-            ("no-version", any.replacen("Sealprove-Version: 1\n", "", 1)),
-            ("no-key", any.replace("Sealprove-Key", "Key")),
-            ("repeated-key", format!("{any}\nSealprove-Key: {KEY_ID}")),
-            ("header-in-lower-case", any.replace("Sealprove-Answer", "sealprove-answer")),
-            ("unknown-header", format!("{any}\nSealprove-Priority: 1")),
-            ("expires-with-a-sign", any.replace("Expires: ", "Expires: +")),
-            ("expires-with-a-zero", any.replace("Expires: ", "Expires: 0")),
-            ("expires-at-the-end-of-time", any.replace(&NOW.to_string(), &u64::MAX.to_string())),
-            ("expires-after-the-end-of-time", any.replace(&NOW.to_string(), "18446744073709551616")),
-            ("key-in-upper-case", any.replace(KEY_ID, &KEY_ID.to_uppercase())),
-            ("key-with-a-line-break", any.replace(KEY_ID, &format!("{KEY_ID}\r"))),
-        ],
-    );
-
-    let answer = answer_lines(Code::Ok, AnswerMode::Sealed);
-    let of_answer = of(
-        "answer_headers",
-        [
-            ("sealed", answer.clone()),
-            ("open", format!("{}\nSealprove-Tag: {}", answer_lines(Code::Ok, AnswerMode::Open), "QUJD")),
-            ("refused", answer_lines(Code::InvalidWitness, AnswerMode::Open)),
-            ("outcome-of-another-code", answer.replace("proved", "failed")),
-            ("another-version", answer.replace("Version: 1", "Version: 2")),
-            ("no-content-type", answer.replace("Content-Type", "Content")),
-            ("unknown-code", answer.replace(": OK", ": FINE")),
-            ("content-type-not-ascii", answer.replace("application/json", "text/\u{e9}")),
-            ("content-type-with-a-line-break", answer.replace("application/json", "text/plain\r")),
-        ],
-    );
-
-    let block = |lines: &str| format!("NATS/1.0\r\n{lines}\r\n");
-    let stored = of(
-        "stored_headers",
-        [
-            ("none", String::new()),
-            ("of-a-job", block(&format!("{}\r\n", good.replace('\n', "\r\n")))),
-            ("status", "NATS/1.0 404 No Messages\r\n\r\n".to_owned()),
-            ("status-of-letters", "NATS/1.0 soon\r\n\r\n".to_owned()),
-            ("status-that-ends-at-a-tab", "NATS/1.0 404\tNo Messages\r\n\r\n".to_owned()),
-            ("status-in-other-white-space", "NATS/1.0\u{85}404\u{a0}\r\n\r\n".to_owned()),
-            ("status-with-no-space-before", "NATS/1.0404\r\n\r\n".to_owned()),
-            ("another-version", "NATS/2.0\r\n\r\n".to_owned()),
-            ("continued-line", block("One: 1\r\nTwo:  two words \r\n and more\r\nOne: again\r\n")),
-            ("continued-after-an-empty-line", block("A: x\r\n\r\n and more\r\n")),
-            ("continued-before-any-header", block(" and more\r\nA: x\r\n")),
-            ("value-that-begins-on-its-second-line", block("A:\r\n \u{1d}x\r\n")),
-            ("name-with-a-space", block("a b: x\r\n")),
-            ("no-name", block(": x\r\n")),
-            ("no-colon", block("garbage\r\n")),
-            ("name-not-ascii", block("\u{e9}: x\r\n")),
-            ("value-with-a-carriage-return", block("A: x\ry\r\n")),
-            ("value-of-white-space", block("A: \u{85}\u{a0}\r\n \r\n")),
-        ],
-    );
-    let not_utf8 = Seed::new("stored_headers", "value-not-utf-8", *b"NATS/1.0\r\nX-A: \xff\xfe\r\n\r\n");
-    [of_job, of_answer, stored, vec![not_utf8]].concat()
-}
-
-fn answer_lines(code: Code, mode: AnswerMode) -> String {
-    format!(
-        "Sealprove-Version: 1\nSealprove-Outcome: {}\nSealprove-Code: {code}\nSealprove-Answer: {mode}\n\
-         Content-Type: {ANSWER_MEDIA_TYPE}",
-        code.outcome()
     )
 }
 
