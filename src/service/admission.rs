@@ -3,7 +3,7 @@
 use super::Shared;
 use super::delivery::Job;
 use super::link::Live;
-use crate::bundle::BundleCircuit;
+use crate::bundle::{Bundle, BundleCircuit};
 use crate::envelope::{Scheme, sealed_bytes};
 use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
 
@@ -43,7 +43,8 @@ pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {
         return Err(Code::PlaintextRejected.into());
     }
     let header = header(job)?;
-    let circuit = circuit(job, &header, shared)?;
+    let signed = shared.published.now();
+    let circuit = circuit(job, &header, &signed.bundle)?;
     lifetime(job, &header, shared)?;
     let chamber = shared.chambers.live().ok_or(NotNow::HandBack("the chamber is not ready"))?;
     let scheme = scheme(&header, &chamber)?;
@@ -85,8 +86,8 @@ fn header(job: &Job) -> Result<JobHeader, Code> {
 }
 
 /// The job's circuit as the bundle lists it; the chamber has built all of them.
-fn circuit<'a>(job: &Job, header: &JobHeader, shared: &'a Shared) -> Result<&'a BundleCircuit, Code> {
-    let listed = shared.bundle.circuit(&job.subject.circuit).ok_or(Code::CircuitNotFound)?;
+fn circuit<'a>(job: &Job, header: &JobHeader, bundle: &'a Bundle) -> Result<&'a BundleCircuit, Code> {
+    let listed = bundle.circuit(&job.subject.circuit).ok_or(Code::CircuitNotFound)?;
     if !header.verifying_key.takes(listed.verifying_key) {
         return Err(Code::VerifyingKeyMismatch);
     }
