@@ -31,7 +31,7 @@ fn keys_in(lab: &Lab, state: &str) -> Vec<String> {
 }
 
 async fn publish(lab: &Lab, job: &RawJob) {
-    job.publish(&lab.nats.connect().await).await;
+    job.publish(&lab.nats.connect().await).await.expect("the broker takes it");
 }
 
 /// Waits until the service has taken up what has changed so often.
@@ -65,7 +65,7 @@ async fn keys_are_rotated_retired_and_destroyed_under_load_and_no_job_is_without
     let service = lab.service().await;
     let before = lab.bundle();
     let mut jobs = Vec::new();
-    let mut load = async |jobs: &mut Vec<Ticket>| {
+    let load = async |jobs: &mut Vec<Ticket>| {
         for _ in 0..10 {
             jobs.push(lab.submit_good().await);
         }
