@@ -7,12 +7,12 @@
 Everything is derived from fixed seeds: the same files come out every time.
 """
 
-from maker import jobs, known_answers
+from maker import answers, bundles, jobs, known_answers
 
 
 def main():
     known_answers.check()
-    for folder in [jobs.make()]:
+    for folder in [jobs.make(), answers.make(), bundles.make()]:
         folder.write()
         print(f"{folder.name}: {len(folder.files)} files")
 
