@@ -106,6 +106,8 @@ def keys(bundles, b):
     has("negative", b.a_key("x25519", seal_from=-1), field="seal_from")
     has("behind one that is right", b.a_key("x25519"), b.a_key("x25519 other", open_until=b.OPEN_UNTIL - 1), field="open_until",
         comment="One such key refuses the bundle.")  # fmt: skip
+    has("listed twice", b.a_key("x25519"), b.a_key("x25519"), comment="Which one counts would be anybody's choice.")
+    has("listed twice, with two lives", b.a_key("x25519"), b.a_key("x25519", seal_until=b.EXPIRES_AT - 1))
     has("xwing without its X25519 part", b.a_key("xwing", public_key=b64(PUBLIC["xwing"][:1184])), field="public_key",
         scheme="xwing")  # fmt: skip
     has("xwing, its parts exchanged", b.a_key("xwing", public_key=b64(PUBLIC["xwing"][1184:] + PUBLIC["xwing"][:1184])),

@@ -218,6 +218,11 @@ def schemes(jobs):
     jobs.add("unseal-failed", "scheme", "xwing under an x25519 key", to("x25519"), "", scheme="xwing",
              key_id=KEY_ID["x25519"], **large)  # fmt: skip
 
+    jobs.add("malformed-job", "scheme", "x25519, as short as may be, under an xwing key", to("xwing"),
+             "Shorter than any seal of the scheme that the key has.", key_id=KEY_ID["xwing"])  # fmt: skip
+    jobs.add("witness-too-large", "scheme", "xwing under an x25519 key of a small circuit", to("x25519"),
+             "Its encapsulated key alone is longer than the largest payload.", scheme="xwing", key_id=KEY_ID["x25519"])  # fmt: skip
+
     def to_the_x25519_part(_, ephemeral):
         return s.encapsulate("x25519", PUBLIC["xwing"][s.PK_M_BYTES :], ephemeral[32:])
 

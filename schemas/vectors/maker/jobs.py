@@ -134,6 +134,13 @@ def keys(jobs):
         named("unseal-failed", "of another key that is held", KEY_ID[f"{scheme} other"])
         jobs.add("key-unknown", "key", "sealed to a key that is not held", scheme=scheme, key=f"{scheme} unheld")
 
+        def destroyed(expect, mutation, name, scheme=scheme):
+            jobs.add(expect, "destroyed", mutation, lambda m: m.destroyed.append(KEY_ID[name]), scheme=scheme,
+                     key=f"{scheme} unheld")  # fmt: skip
+
+        destroyed("key-retired", "the key that it is sealed to", f"{scheme} unheld")
+        destroyed("key-unknown", "a key of the other scheme", f"{other(scheme).decode()} unheld")
+
     def miscomputed(mutation, key_id, comment=""):
         for scheme in ("x25519", "xwing"):
             jobs.add("key-unknown", "key id", mutation, None, comment, scheme=scheme, key_id=key_id(scheme))

@@ -115,6 +115,7 @@ class Message:
         ]
         self.now, self.stored_at = job.now, job.stored_at
         self.circuits = [("threshold-v1", VERIFYING_KEY, job.witness_bytes_max)]
+        self.destroyed: list[str] = []
 
     @property
     def tag(self) -> bytes:
@@ -129,6 +130,7 @@ class Message:
     def lines(self, opened: bool, made: bool) -> list[tuple[str, str]]:
         lines = [("prefix", self.prefix), ("deployment", self.deployment)]
         lines += [("key", f"{name.split()[0]} {private.hex()}") for name, private in KEYS.items()]
+        lines += [("destroyed", key_id) for key_id in self.destroyed]
         lines += [("circuit", f"{name} {digest} {most}") for name, digest, most in self.circuits]
         lines += [("now", str(self.now)), ("stored-at", str(self.stored_at)), ("subject", self.subject)]
         lines += [("header", f"{name}: {value}") for name, value in self.headers]
