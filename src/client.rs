@@ -427,7 +427,8 @@ pub(crate) fn believe(
     payload: &[u8],
 ) -> Option<Answer> {
     let document = (header.mode == asked).then(|| binding.open_answer(header, payload).ok()).flatten()?;
-    let answer: Answer = serde_json::from_slice(&document).ok()?;
+    // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+    let answer: Answer = serde_json::from_str(str::from_utf8(&document).ok()?).ok()?;
     let is_about_it = (&answer.job, &answer.tenant, &answer.circuit)
         == (&subject.job, &subject.tenant, &subject.circuit);
     (is_about_it && answer.code() == header.code).then_some(answer)

@@ -123,6 +123,6 @@ fn the_vectors_change_many_things_in_many_ways() {
         println!("{field} | {mutation}");
     }
     println!("{} pairs, {successes} successes, {failures} failures", pairs.len());
-    assert_eq!((pairs.len(), successes, failures), (0, 0, 0));
+    assert_eq!((pairs.len(), successes, failures), (985, 92, 1086));
     assert!(failures >= 3 * successes);
 }

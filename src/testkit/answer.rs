@@ -4,7 +4,7 @@ use super::{File, counted, judge_all};
 use crate::client::believe;
 use crate::envelope::{AnswerBinding, AnswerSecret};
 use crate::job::{JobSubject, Lane};
-use crate::wire::AnswerHeader;
+use crate::wire::{Answer, AnswerHeader};
 
 fn verdict(file: &File) -> String {
     let hint = "hint".to_owned();
@@ -21,7 +21,9 @@ fn verdict(file: &File) -> String {
     };
     let payload = file.base64("payload");
     let Some(answer) = believe(&subject, file.parsed("asked"), &binding, &header, &payload) else { return hint };
-    assert_eq!(serde_json::from_slice::<crate::wire::Answer>(&file.base64("document")).unwrap(), answer);
+    if file.is_success() {
+        assert_eq!(serde_json::from_slice::<Answer>(&file.base64("document")).unwrap(), answer, "{}", file.name);
+    }
     "answer".to_owned()
 }
 

@@ -9,6 +9,7 @@ fn verdict(file: &File) -> String {
     let verified =
         signed.and_then(|signed| signed.verify(file.parsed("identity"), file.parsed("now"), file.parsed("seen")));
     let refused = match verified {
+        Ok(_) if !file.is_success() => return "accepted".to_owned(),
         Ok(bundle) => {
             let chosen = bundle.key_for(&Scheme::ALL, file.parsed("now"), file.parsed("expires"));
             assert_eq!(chosen.map_or("none", |key| key.id.as_str()), file.one("chosen"), "{}", file.name);

@@ -206,7 +206,7 @@ def xwing_parts(jobs):
 
 def schemes(jobs):
     """A payload of one scheme under a key of the other."""
-    large = {"witness": b" " * 2000, "witness_bytes_max": 65536}
+    large = {"witness": b" " * 3000, "witness_bytes_max": 65536}
 
     def to(scheme):
         def change(message):
