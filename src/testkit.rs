@@ -55,7 +55,9 @@ impl File {
     }
 
     fn base64(&self, name: &str) -> Vec<u8> {
-        BASE64_STANDARD.decode(self.one(name)).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.name))
+        BASE64_STANDARD
+            .decode(self.one(name))
+            .unwrap_or_else(|error| panic!("{}: {name}: {error}", self.name))
     }
 
     fn hex<const N: usize>(&self, name: &str) -> [u8; N] {

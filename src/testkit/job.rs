@@ -29,7 +29,8 @@ impl Held {
     }
 
     fn key(&self, id: &KeyId) -> (Scheme, &PrivateKey) {
-        let (ready, private) = self.private.iter().find(|(ready, _)| ready.id == *id).expect("an admitted key");
+        let (ready, private) =
+            self.private.iter().find(|(ready, _)| ready.id == *id).expect("an admitted key");
         (ready.scheme, private)
     }
 }
@@ -131,7 +132,7 @@ fn jobs_are_judged_as_their_vectors_say() {
         ("malformed-job", 138),
         ("not-a-job", 31),
         ("plaintext-rejected", 26),
-        ("proved", 27),
+        ("proved", 29),
         ("unseal-failed", 275),
         ("unsupported-version", 10),
         ("verifying-key-mismatch", 3),
