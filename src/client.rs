@@ -22,7 +22,7 @@ use crate::envelope::{AnswerBinding, seal};
 use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
 use crate::wire::{
     Answer, AnswerHeader, CancelReply, CancelResult, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX,
-    Status, VerifyingKeyPin,
+    Status, VERSION, VerifyingKeyPin,
 };
 
 pub use error::ClientError;
@@ -406,24 +406,31 @@ fn missing(ticket: &Ticket, now: u64) -> Collected {
     }
 }
 
-/// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
-/// open only by what carries a good tag; and the document must be about this job.
+/// What a stored answer is to the holder of its ticket.
 fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
-    let secret = ticket.answer_secret();
-    let info = ticket.info();
+    let (secret, info) = (ticket.answer_secret(), ticket.info());
     let binding = AnswerBinding { info: &info, enc: ticket.enc(), secret: &secret };
-    let subject = &ticket.header().subject;
-    let opened =
-        (header.mode == ticket.header().answer).then(|| binding.open_answer(header, payload).ok()).flatten();
-    let answer = opened.and_then(|document| serde_json::from_slice::<Answer>(&document).ok());
-    match answer {
-        Some(answer)
-            if answer.code() == header.code
-                && (&answer.job, &answer.tenant, &answer.circuit)
-                    == (&subject.job, &subject.tenant, &subject.circuit) =>
-        {
-            Collected::Answer(Box::new(answer))
-        }
-        _ => Collected::Unauthenticated(Some(header.code)),
+    let JobHeader { subject, answer: asked, .. } = ticket.header();
+    match believe(subject, *asked, &binding, header, payload) {
+        Some(answer) => Collected::Answer(Box::new(answer)),
+        None => Collected::Unauthenticated(Some(header.code)),
     }
+}
+
+/// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
+/// open only by what carries a good tag; and the document must be about this job, and hold a proof or an error.
+pub(crate) fn believe(
+    subject: &JobSubject,
+    asked: AnswerMode,
+    binding: &AnswerBinding<'_>,
+    header: &AnswerHeader,
+    payload: &[u8],
+) -> Option<Answer> {
+    let document = (header.mode == asked).then(|| binding.open_answer(header, payload).ok()).flatten()?;
+    // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+    let answer: Answer = serde_json::from_str(str::from_utf8(&document).ok()?).ok()?;
+    let is_of_this_form = answer.version == VERSION && answer.to_proof().is_some() != answer.error.is_some();
+    let is_about_it =
+        (&answer.job, &answer.tenant, &answer.circuit) == (&subject.job, &subject.tenant, &subject.circuit);
+    (is_of_this_form && is_about_it && answer.code() == header.code).then_some(answer)
 }

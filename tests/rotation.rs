@@ -91,7 +91,9 @@ async fn keys_are_rotated_retired_and_destroyed_under_load_and_no_job_is_without
     // Retired, and then destroyed before its time: jobs sealed to it may wait, and none does without its answer.
     for key in &before.keys {
         lab.run(&["keys", "retire", "keys", key.id.as_str()]).exits(0);
-        lab.run(&["keys", "destroy", "keys", key.id.as_str()]).exits(1).says("may wait for their answers until");
+        lab.run(&["keys", "destroy", "keys", key.id.as_str()])
+            .exits(1)
+            .says("may wait for their answers until");
     }
     sign(&lab, before.serial + 2);
     serves(&service, before.serial + 2).await;

@@ -31,7 +31,7 @@ impl Signed {
     /// It may promise nothing that the chamber does not have.
     pub(super) fn agrees_with(&self, chamber: &Live) -> Result<(), ServiceError> {
         for key in &self.bundle.keys {
-            if chamber.scheme_of(&key.id).is_none() {
+            if chamber.keys.scheme_of(&key.id).is_none() {
                 return Err(ServiceError::BundleAhead { what: format!("the key {}", key.id) });
             }
         }
@@ -132,7 +132,7 @@ impl Published {
         }
         let now = self.now();
         let (destroyed, kept): (Vec<BundleKey>, Vec<_>) =
-            now.bundle.keys.iter().cloned().partition(|key| chamber.destroyed.contains(&key.id));
+            now.bundle.keys.iter().cloned().partition(|key| chamber.keys.destroyed.contains(&key.id));
         for key in destroyed {
             warn!(key = %key.id, "the bundle lists a key that is destroyed; sign a new one");
         }

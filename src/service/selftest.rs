@@ -90,7 +90,7 @@ impl SelfTest {
     /// A key that the chamber has, of the bundle that is served or of the one that waits: the one that clients
     /// would seal to now, else any.
     fn key(&self, chamber: &Live) -> Option<(Arc<Signed>, BundleKey)> {
-        let is_there = |key: &&BundleKey| chamber.scheme_of(&key.id).is_some();
+        let is_there = |key: &&BundleKey| chamber.keys.scheme_of(&key.id).is_some();
         let now = unix_now();
         self.published.all().into_iter().find_map(|signed| {
             let chosen = signed.bundle.key_for(&Scheme::ALL, now, now).filter(is_there);
