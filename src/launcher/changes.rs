@@ -121,10 +121,13 @@ impl Seen {
     }
 }
 
-/// The files of a folder; none, while it cannot be read.
+/// The files of a folder that a chamber looks at; none, while it cannot be read. What is said of keys in JSON is
+/// for bundles alone.
 fn look_into(folder: &Path) -> Vec<Shape> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut shapes: Vec<Shape> = entries.flat_map(|entry| look_at(&entry.path())).collect();
+    let paths = entries.map(|entry| entry.path());
+    let looked_at = paths.filter(|path| path.extension().is_none_or(|extension| extension != "json"));
+    let mut shapes: Vec<Shape> = looked_at.flat_map(|path| look_at(&path)).collect();
     shapes.sort_by(|one, two| one.name.cmp(&two.name));
     shapes
 }
@@ -180,6 +183,9 @@ mod tests {
         assert_eq!(look_into(&path("keys")), before);
         std::os::unix::fs::symlink("two", path("next")).unwrap();
         std::fs::rename(path("next"), path("data")).unwrap();
-        assert_ne!(look_into(&path("keys")), before);
+        let after = look_into(&path("keys"));
+        assert_ne!(after, before);
+        std::fs::write(path("keys").join("key.json"), "{}").unwrap();
+        assert_eq!(look_into(&path("keys")), after);
     }
 }
