@@ -1,24 +1,26 @@
-//! What sealing and opening cost, by the size of the witness.
+//! What sealing and opening cost, by the scheme and by the size of the witness.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sealprove::envelope::{Scheme, generate_key, open, seal};
 
 fn seal_and_open(criterion: &mut Criterion) {
-    let (private, public) = generate_key();
-    let info = b"sealprove/1 job\nbench\n";
-    let mut group = criterion.benchmark_group("x25519");
-    for bytes in [1 << 10, 64 << 10, 512 << 10] {
-        let witness = vec![7; bytes];
-        let sealed = seal(Scheme::X25519, &public, info, &witness).unwrap();
-        group.throughput(Throughput::Bytes(bytes as u64));
-        group.bench_function(BenchmarkId::new("seal", bytes), |bencher| {
-            bencher.iter(|| seal(Scheme::X25519, &public, info, &witness).unwrap());
-        });
-        group.bench_function(BenchmarkId::new("open", bytes), |bencher| {
-            bencher.iter(|| open(&private, info, &sealed.payload).unwrap());
-        });
+    for scheme in Scheme::ALL {
+        let (private, public) = generate_key(scheme);
+        let info = b"sealprove/1 job\nbench\n";
+        let mut group = criterion.benchmark_group(scheme.as_str());
+        for bytes in [1 << 10, 64 << 10, 512 << 10] {
+            let witness = vec![7; bytes];
+            let sealed = seal(scheme, &public, info, &witness).unwrap();
+            group.throughput(Throughput::Bytes(bytes as u64));
+            group.bench_function(BenchmarkId::new("seal", bytes), |bencher| {
+                bencher.iter(|| seal(scheme, &public, info, &witness).unwrap());
+            });
+            group.bench_function(BenchmarkId::new("open", bytes), |bencher| {
+                bencher.iter(|| open(scheme, &private, info, &sealed.payload).unwrap());
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group!(benches, seal_and_open);

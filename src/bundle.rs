@@ -49,7 +49,7 @@ pub struct BundleKey {
     pub id: KeyId,
     /// How it is sealed to.
     pub scheme: Scheme,
-    /// Base64 of the key: 32 bytes for `x25519`.
+    /// Base64 of the key: 32 bytes for `x25519`, 1216 for `xwing`.
     pub public_key: Base64,
     /// The first moment at which a client seals to it.
     pub seal_from: u64,
@@ -150,13 +150,16 @@ impl Bundle {
         SignedBundle { payload: Base64(payload), signature: Base64(signature.to_bytes().to_vec()) }
     }
 
-    /// The newest key that may be sealed to at `now` for a job that expires at `expires`, of the
-    /// strongest scheme that this client implements.
-    pub fn key_for(&self, now: u64, expires: u64) -> Option<&BundleKey> {
-        self.keys
-            .iter()
-            .filter(|key| (key.seal_from..key.seal_until).contains(&now) && expires <= key.open_until)
-            .max_by_key(|key| key.seal_from)
+    /// The newest key that may be sealed to at `now` for a job that expires at `expires`, of the first of
+    /// these schemes that has one.
+    pub fn key_for(&self, schemes: &[Scheme], now: u64, expires: u64) -> Option<&BundleKey> {
+        let may_be =
+            |key: &&BundleKey| (key.seal_from..key.seal_until).contains(&now) && expires <= key.open_until;
+        let newest = |scheme: &Scheme| {
+            let of_scheme = self.keys.iter().filter(|key| key.scheme == *scheme);
+            of_scheme.filter(may_be).max_by_key(|key| key.seal_from)
+        };
+        schemes.iter().find_map(newest)
     }
 
     /// The circuit of that name.
@@ -351,11 +354,15 @@ mod tests {
     }
 
     fn key(seal_from: u64) -> BundleKey {
-        let (_, public) = generate_key();
+        key_of(Scheme::X25519, seal_from)
+    }
+
+    fn key_of(scheme: Scheme, seal_from: u64) -> BundleKey {
+        let (_, public) = generate_key(scheme);
         BundleKey {
-            id: key_id(Scheme::X25519, &public),
-            scheme: Scheme::X25519,
-            public_key: Base64(public.to_vec()),
+            id: key_id(scheme, &public),
+            scheme,
+            public_key: Base64(public),
             seal_from,
             seal_until: NOW + 30 * DAY,
             open_until: NOW + 60 * DAY,
@@ -397,7 +404,7 @@ mod tests {
     #[test]
     fn a_key_of_a_scheme_to_come_is_passed_over() {
         let mut json = serde_json::to_value(bundle()).unwrap();
-        json["keys"][0]["scheme"] = "xwing".into();
+        json["keys"][0]["scheme"] = "next".into();
         let read: Bundle = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(read.keys.len(), 2);
         json["keys"][1]["public_key"] = 7.into();
@@ -441,9 +448,24 @@ mod tests {
     #[test]
     fn the_newest_key_that_may_be_sealed_to_is_taken() {
         let bundle = bundle();
-        assert_eq!(bundle.key_for(NOW, NOW + 60), Some(&bundle.keys[0]));
-        assert_eq!(bundle.key_for(NOW - DAY - 1, NOW), Some(&bundle.keys[1]));
-        assert_eq!(bundle.key_for(NOW, NOW + 61 * DAY), None);
-        assert_eq!(bundle.key_for(NOW + 31 * DAY, NOW + 31 * DAY), None);
+        let key_for = |now, expires| bundle.key_for(&Scheme::ALL, now, expires);
+        assert_eq!(key_for(NOW, NOW + 60), Some(&bundle.keys[0]));
+        assert_eq!(key_for(NOW - DAY - 1, NOW), Some(&bundle.keys[1]));
+        assert_eq!(key_for(NOW, NOW + 61 * DAY), None);
+        assert_eq!(key_for(NOW + 31 * DAY, NOW + 31 * DAY), None);
+    }
+
+    #[test]
+    fn the_stronger_scheme_is_preferred_and_a_weaker_one_only_where_it_is_allowed() {
+        let mut bundle = bundle();
+        let key_for = |bundle: &Bundle, schemes: &[Scheme]| {
+            bundle.key_for(schemes, NOW, NOW + 60).map(|key| key.scheme)
+        };
+        assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::X25519));
+        assert_eq!(key_for(&bundle, &[Scheme::XWing]), None);
+        // Older than the others, and still the one to take.
+        bundle.keys.push(key_of(Scheme::XWing, NOW - 9 * DAY));
+        assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::XWing));
+        assert_eq!(key_for(&bundle, &[Scheme::X25519]), Some(Scheme::X25519));
     }
 }

@@ -1,7 +1,7 @@
 //! The chamber: the key side. One process, one thread: it loads the private keys, builds every proving
 //! key once, and then forks a process for each job.
 //!
-//! It accepts a connection, reads an [`Order`] of 32 bytes, forks, and from then on only watches: the
+//! It accepts a connection, reads an [`Order`](crate::frame::Order), forks, and from then on only watches: the
 //! job process's death, the service's end of the connection, the deadline. It never reads a sealed
 //! frame, it draws nothing from a generator, and it names no network library. Proving cannot be
 //! interrupted, but a process can be killed; fork gives the process its keys without building them.
@@ -201,7 +201,8 @@ fn ready(loaded: &Loaded, config: &Config, locks: Locks) -> Event {
         built_ms: circuit.built_ms,
     };
     Event::Ready {
-        keys: loaded.keys.ids(),
+        keys: loaded.keys.ready(),
+        destroyed: loaded.keys.destroyed().to_vec(),
         circuits: loaded.circuits.values().map(circuit).collect(),
         listen: config.listen.clone(),
         locks,

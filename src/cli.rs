@@ -144,7 +144,8 @@ fails_here!(
     files::FileError,
     crate::client::TicketError,
     crate::config::ConfigError,
-    crate::bundle::BundleError
+    crate::bundle::BundleError,
+    crate::keyring::KeyringError
 );
 
 type Outcome_ = Result<Exit, Failure>;

@@ -197,7 +197,7 @@ impl Client {
             return Err(ClientError::Lifetime);
         }
         let expires = unix_now() + lifetime;
-        let key = bundle.key_for(unix_now(), expires).ok_or(ClientError::NoKey)?;
+        let key = bundle.key_for(&self.config.schemes, unix_now(), expires).ok_or(ClientError::NoKey)?;
         let subject = JobSubject {
             tenant: self.config.tenant.clone(),
             lane: options.lane,

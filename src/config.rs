@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::NatsConfig;
 use crate::bundle::Identity;
+use crate::envelope::Scheme;
 use crate::job::{CircuitId, Subjects, Tenant};
 
 /// The configuration cannot be read, or contradicts itself.
@@ -248,7 +249,7 @@ impl ServiceConfig {
 }
 
 /// The configuration of a client, all of which flags and environment can give as well.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientConfig {
     /// How the broker is reached.
@@ -263,6 +264,21 @@ pub struct ClientConfig {
     /// Where the last verified bundle is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
+    /// How a witness may be sealed, the preferred way first; never in another.
+    pub schemes: Vec<Scheme>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        ClientConfig {
+            nats: NatsConfig::default(),
+            tenant: Tenant::default(),
+            prefix: Subjects::default(),
+            identity: None,
+            state: None,
+            schemes: Scheme::ALL.to_vec(),
+        }
+    }
 }
 
 impl ClientConfig {

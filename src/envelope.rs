@@ -14,7 +14,7 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce, Tag};
 use hkdf::Hkdf;
 use hpke::aead::AeadTag;
 use hpke::inout::InOutBuf;
-use hpke::kem::X25519HkdfSha256;
+use hpke::kem::{X25519HkdfSha256, XWing};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,6 @@ use crate::wire::{AnswerHeader, Code};
 
 type HpkeAead = hpke::aead::ChaCha20Poly1305;
 type HpkeKdf = hpke::kdf::HkdfSha256;
-type HpkeKem = X25519HkdfSha256;
 
 /// Bytes of an authentication tag (RFC 8439).
 const TAG_BYTES: usize = 16;
@@ -38,19 +37,27 @@ const LENGTH_BYTES: usize = 4;
 /// The smallest padded plaintext, in bytes.
 const PADDED_BYTES_MIN: usize = 1024;
 
-/// The way in which a key is sealed to. It belongs to the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// The way in which a key is sealed to. It belongs to the key. KDF and AEAD are HKDF-SHA256 (0x0001) and
+/// ChaCha20Poly1305 (0x0003) in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
-    /// DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305: 0x0020, 0x0001, 0x0003.
+    /// DHKEM(X25519, HKDF-SHA256), 0x0020 (RFC 9180 section 7.1).
     X25519,
+    /// X-Wing, 0x647a: X25519 with ML-KEM-768 (draft-connolly-cfrg-xwing-kem, draft-ietf-hpke-pq). What is
+    /// sealed so stays sealed until somebody breaks both.
+    XWing,
 }
 
 impl Scheme {
-    /// The scheme's name in the bundle.
+    /// All schemes, the strongest first.
+    pub const ALL: [Scheme; 2] = [Scheme::XWing, Scheme::X25519];
+
+    /// The scheme's name in the bundle, and what the file of a private key ends in.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::X25519 => "x25519",
+            Scheme::XWing => "xwing",
         }
     }
 
@@ -58,6 +65,7 @@ impl Scheme {
     pub fn public_key_bytes(self) -> usize {
         match self {
             Scheme::X25519 => 32,
+            Scheme::XWing => 1216,
         }
     }
 
@@ -65,7 +73,16 @@ impl Scheme {
     pub fn enc_bytes(self) -> usize {
         match self {
             Scheme::X25519 => 32,
+            Scheme::XWing => 1120,
         }
+    }
+}
+
+impl std::str::FromStr for Scheme {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Scheme::ALL.into_iter().find(|scheme| scheme.as_str() == text).ok_or("expected x25519 or xwing")
     }
 }
 
@@ -114,25 +131,34 @@ pub struct Opened {
     pub witness: Witness,
     /// The key to the answer.
     pub answer_secret: AnswerSecret,
+    /// How it was sealed, which says how long the encapsulated key before the ciphertext is.
+    pub scheme: Scheme,
 }
 
-/// Draws a key pair from the operating system: the private key, and 32 bytes of public key.
+/// Draws a key pair from the operating system: the private key, and the public key of its scheme's length.
 ///
 /// # Panics
 /// When the operating system has no randomness.
-pub fn generate_key() -> (PrivateKey, [u8; 32]) {
+pub fn generate_key(scheme: Scheme) -> (PrivateKey, Vec<u8>) {
     let private =
         PrivateKey::fill(|bytes| getrandom::fill(bytes)).expect("the operating system gives randomness");
-    let public = public_key(&private);
+    let public = public_key(scheme, &private);
     (private, public)
 }
 
-/// The public key, 32 bytes, of a private key (RFC 7748).
-pub fn public_key(private: &PrivateKey) -> [u8; 32] {
-    let private = <HpkeKem as Kem>::PrivateKey::from_bytes(private.expose())
-        // Cannot panic: any 32 bytes are a private key once clamped.
+/// The public key that belongs to a private key under this scheme.
+pub fn public_key(scheme: Scheme, private: &PrivateKey) -> Vec<u8> {
+    match scheme {
+        Scheme::X25519 => public_key_with::<X25519HkdfSha256>(private),
+        Scheme::XWing => public_key_with::<XWing>(private),
+    }
+}
+
+fn public_key_with<K: Kem>(private: &PrivateKey) -> Vec<u8> {
+    let private = K::PrivateKey::from_bytes(private.expose())
+        // Cannot panic: any 32 bytes are a scalar once clamped, and any are a seed.
         .expect("32 bytes are a private key");
-    HpkeKem::sk_to_pk(&private).to_bytes().into()
+    K::sk_to_pk(&private).to_bytes().to_vec()
 }
 
 /// Bytes of the payload that a witness of `witness_bytes` makes.
@@ -157,10 +183,16 @@ pub fn key_id(scheme: Scheme, public_key: &[u8]) -> KeyId {
 /// # Errors
 /// When the public key is not one, or the witness is longer than a length can say.
 pub fn seal(scheme: Scheme, public_key: &[u8], info: &[u8], witness: &[u8]) -> Result<Sealed, SealError> {
-    let Scheme::X25519 = scheme;
-    let public_key = <HpkeKem as Kem>::PublicKey::from_bytes(public_key).map_err(|_| SealError)?;
-    let (enc, mut context) = setup_sender::<HpkeAead, HpkeKdf, HpkeKem>(&OpModeS::Base, &public_key, info)
-        .map_err(|_| SealError)?;
+    match scheme {
+        Scheme::X25519 => seal_with::<X25519HkdfSha256>(public_key, info, witness),
+        Scheme::XWing => seal_with::<XWing>(public_key, info, witness),
+    }
+}
+
+fn seal_with<K: Kem>(public_key: &[u8], info: &[u8], witness: &[u8]) -> Result<Sealed, SealError> {
+    let public_key = K::PublicKey::from_bytes(public_key).map_err(|_| SealError)?;
+    let (enc, mut context) =
+        setup_sender::<HpkeAead, HpkeKdf, K>(&OpModeS::Base, &public_key, info).map_err(|_| SealError)?;
     let enc = enc.to_bytes().to_vec();
 
     let mut payload = Vec::with_capacity(enc.len() + padded(LENGTH_BYTES + witness.len()) + TAG_BYTES);
@@ -179,20 +211,36 @@ pub fn seal(scheme: Scheme, public_key: &[u8], info: &[u8], witness: &[u8]) -> R
 ///
 /// # Errors
 /// Wrong key, wrong header, damage, a padding that [`seal`] would not have made: all the same.
-pub fn open(private_key: &PrivateKey, info: &[u8], payload: &[u8]) -> Result<Opened, SealError> {
-    let enc_bytes = Scheme::X25519.enc_bytes();
-    let plaintext_bytes = payload.len().checked_sub(enc_bytes + TAG_BYTES).ok_or(SealError)?;
-    let (enc, ciphertext) = payload.split_at(enc_bytes);
+pub fn open(
+    scheme: Scheme,
+    private_key: &PrivateKey,
+    info: &[u8],
+    payload: &[u8],
+) -> Result<Opened, SealError> {
+    let plaintext_bytes = payload.len().checked_sub(scheme.enc_bytes() + TAG_BYTES).ok_or(SealError)?;
+    let (enc, ciphertext) = payload.split_at(scheme.enc_bytes());
     let (ciphertext, tag) = ciphertext.split_at(plaintext_bytes);
+    let opened = match scheme {
+        Scheme::X25519 => open_with::<X25519HkdfSha256>(private_key, info, enc, ciphertext, tag),
+        Scheme::XWing => open_with::<XWing>(private_key, info, enc, ciphertext, tag),
+    };
+    opened.map(|(witness, answer_secret)| Opened { witness, answer_secret, scheme })
+}
 
-    let private_key =
-        <HpkeKem as Kem>::PrivateKey::from_bytes(private_key.expose()).map_err(|_| SealError)?;
-    let enc = <HpkeKem as Kem>::EncappedKey::from_bytes(enc).map_err(|_| SealError)?;
-    let mut context = setup_receiver::<HpkeAead, HpkeKdf, HpkeKem>(&OpModeR::Base, &private_key, &enc, info)
+fn open_with<K: Kem>(
+    private_key: &PrivateKey,
+    info: &[u8],
+    enc: &[u8],
+    ciphertext: &[u8],
+    tag: &[u8],
+) -> Result<(Witness, AnswerSecret), SealError> {
+    let private_key = K::PrivateKey::from_bytes(private_key.expose()).map_err(|_| SealError)?;
+    let enc = K::EncappedKey::from_bytes(enc).map_err(|_| SealError)?;
+    let mut context = setup_receiver::<HpkeAead, HpkeKdf, K>(&OpModeR::Base, &private_key, &enc, info)
         .map_err(|_| SealError)?;
     let tag = AeadTag::<HpkeAead>::from_bytes(tag).map_err(|_| SealError)?;
 
-    let mut witness = Witness::fill(plaintext_bytes, |buffer| {
+    let mut witness = Witness::fill(ciphertext.len(), |buffer| {
         buffer.copy_from_slice(ciphertext);
         context.open_inout_detached(InOutBuf::from(buffer), b"", &tag).map_err(|_| SealError)
     })?;
@@ -201,7 +249,7 @@ pub fn open(private_key: &PrivateKey, info: &[u8], payload: &[u8]) -> Result<Ope
 
     let mut secret = Zeroizing::new([0; 32]);
     context.export(ANSWER_LABEL, secret.as_mut_slice()).map_err(|_| SealError)?;
-    Ok(Opened { witness, answer_secret: AnswerSecret(secret) })
+    Ok((witness, AnswerSecret(secret)))
 }
 
 const ANSWER_LABEL: &[u8] = b"sealprove/1 answer";

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::envelope::Scheme;
 use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, KeyId, Lane, Tenant, VerifyingKeyDigest};
 use crate::wire::{Code, JobHeader, Timings, is_header_value};
 
@@ -146,7 +147,9 @@ pub enum Event {
     /// Keys are loaded and every proving key is built.
     Ready {
         /// The private keys that are there.
-        keys: Vec<KeyId>,
+        keys: Vec<ReadyKey>,
+        /// The keys that were there once and are destroyed.
+        destroyed: Vec<KeyId>,
         /// The circuits that are there, with the verifying keys that were built.
         circuits: Vec<ReadyCircuit>,
         /// Where it takes jobs.
@@ -172,6 +175,15 @@ pub enum Event {
         /// The most memory that it had resident, in bytes, with what it was born with.
         peak_bytes: u64,
     },
+}
+
+/// A private key that the chamber can open seals with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyKey {
+    /// Its id.
+    pub id: KeyId,
+    /// How it is sealed to.
+    pub scheme: Scheme,
 }
 
 /// A circuit that the chamber can prove.

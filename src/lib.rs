@@ -42,6 +42,7 @@ mod clock;
 pub mod envelope;
 pub mod frame;
 pub mod job;
+pub mod keyring;
 pub mod secret;
 pub mod wire;
 

@@ -47,11 +47,11 @@ impl fmt::Debug for Witness {
     }
 }
 
-/// A recipient private key: 32 bytes, an X25519 scalar (RFC 7748).
+/// A recipient private key: 32 bytes, an X25519 scalar (RFC 7748) or the seed of an X-Wing key.
 pub struct PrivateKey(Zeroizing<[u8; PrivateKey::BYTES]>);
 
 impl PrivateKey {
-    /// Length of the key in bytes (RFC 9180 section 7.1, `Nsk` of DHKEM(X25519)).
+    /// Length of the key in bytes: `Nsk` of DHKEM(X25519) (RFC 9180 section 7.1) and of X-Wing.
     pub const BYTES: usize = 32;
 
     /// Fills a new key in place.
@@ -72,7 +72,7 @@ impl PrivateKey {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKey(x25519)")
+        f.write_str("PrivateKey")
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
             Ok::<_, ()>(())
         })
         .unwrap();
-        assert_eq!(format!("{key:?}"), "PrivateKey(x25519)");
+        assert_eq!(format!("{key:?}"), "PrivateKey");
     }
 
     #[test]

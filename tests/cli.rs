@@ -389,13 +389,18 @@ async fn a_ticket_belongs_to_its_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_made_for_their_owner_and_listed() {
     let lab = Setup::new().start().await;
-    let id = lab.run(&["keys", "new", "--out", "more"]).exits(0).line().to_owned();
-    assert_eq!(mode(&lab, &format!("more/{id}.x25519")), 0o600);
-    assert_eq!(lab.read(&format!("more/{id}.x25519")).len(), 32);
-    assert!(lab.run(&["keys", "list", "more"]).exits(0).stdout.starts_with(&id));
+    let made = lab.run(&["keys", "new", "--out", "more"]).exits(0).stdout;
+    let ids: Vec<&str> = made.lines().collect();
+    for (id, scheme) in ids.iter().zip(["xwing", "x25519"]) {
+        assert_eq!(mode(&lab, &format!("more/{id}.{scheme}")), 0o600);
+        assert_eq!(lab.read(&format!("more/{id}.{scheme}")).len(), 32);
+    }
+    let shown = lab.run(&["keys", "list", "more"]).exits(0).stdout;
+    assert!(ids.iter().all(|id| shown.contains(id)) && shown.matches("active").count() == 2, "{shown}");
     let listed = lab.run(&["keys", "list", "more", "--json"]).exits(0).json();
-    assert_eq!(listed[0]["id"], id);
-    assert_eq!(listed.as_array().unwrap().len(), 1);
+    let of_scheme = |scheme| listed.as_array().unwrap().iter().find(|key| key["scheme"] == scheme).unwrap();
+    assert_eq!((&of_scheme("xwing")["id"], &of_scheme("xwing")["state"]), (&ids[0].into(), &"active".into()));
+    assert_eq!(listed.as_array().unwrap().len(), 2);
 
     assert_eq!(mode(&lab, "identity.key"), 0o600);
     lab.run(&["bundle", "identity", "--out", "identity.key"]).exits(1).says("File exists");

@@ -128,7 +128,7 @@ fn answer() -> Answer {
 }
 
 fn bundle() -> Bundle {
-    let (_, public) = generate_key();
+    let (_, public) = generate_key(Scheme::X25519);
     let labelled =
         [("nu5", [1; 32]), ("nu6", [2; 32])].map(|(label, digest)| (label, VerifyingKeyDigest(digest)));
     let circuit = BundleCircuit {

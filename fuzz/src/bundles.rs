@@ -73,7 +73,7 @@ fn assert_good(bundle: &Bundle) {
         assert!(key.open_until >= bundle.expires_at.saturating_add(LIFETIME_SECONDS_MAX + GRACE_SECONDS));
     }
     let expires = NOW + LIFETIME_SECONDS_MAX;
-    if let Some(key) = bundle.key_for(NOW, expires) {
+    if let Some(key) = bundle.key_for(&Scheme::ALL, NOW, expires) {
         assert!(key.seal_from <= NOW && NOW < key.seal_until && expires <= key.open_until);
     }
     for circuit in &bundle.circuits {

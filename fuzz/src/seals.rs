@@ -56,7 +56,7 @@ fn private_key(bytes: &[u8]) -> PrivateKey {
 pub fn job(data: &[u8]) {
     let Some((length, rest)) = data.split_first_chunk::<2>() else { return };
     let Some((info, payload)) = rest.split_at_checked(u16::from_be_bytes(*length).into()) else { return };
-    let opened = open(&JOBS[0].private, info, payload).ok();
+    let opened = open(Scheme::X25519, &JOBS[0].private, info, payload).ok();
     let sealed = JOBS.iter().find(|job| (&job.info[..], &job.payload[..]) == (info, payload));
     let opened = opened.as_ref().map(|opened| opened.witness.expose());
     assert_eq!(opened, sealed.map(|job| &job.witness[..]), "exactly what was sealed opens");
@@ -66,7 +66,7 @@ pub fn job(data: &[u8]) {
 /// that the protocol gives, and nowhere else.
 pub fn padding(data: &[u8]) {
     let payload = seal(data);
-    let opened = open(&JOBS[0].private, &JOBS[0].info, &payload).ok();
+    let opened = open(Scheme::X25519, &JOBS[0].private, &JOBS[0].info, &payload).ok();
     assert_eq!(opened.as_ref().map(|opened| opened.witness.expose()), unpadded(data));
     if let Some(opened) = opened {
         assert_eq!(payload.len(), sealed_bytes(Scheme::X25519, opened.witness.expose().len()));
@@ -92,7 +92,8 @@ fn seal(plaintext: &[u8]) -> Vec<u8> {
     type Aead = hpke::aead::ChaCha20Poly1305;
     type Kdf = hpke::kdf::HkdfSha256;
     type X25519 = X25519HkdfSha256;
-    let public = <X25519 as Kem>::PublicKey::from_bytes(&public_key(&JOBS[0].private)).unwrap();
+    let public =
+        <X25519 as Kem>::PublicKey::from_bytes(&public_key(Scheme::X25519, &JOBS[0].private)).unwrap();
     let (enc, mut context) =
         setup_sender_with_rng::<Aead, Kdf, X25519>(&OpModeS::Base, &public, &JOBS[0].info, &mut Sevens)
             .unwrap();

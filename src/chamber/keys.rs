@@ -14,24 +14,30 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::ChamberError;
 use crate::envelope::{Scheme, key_id, public_key};
+use crate::frame::ReadyKey;
 use crate::job::KeyId;
 use crate::secret::PrivateKey;
+
+/// What the name of a destroyed key ends in.
+const DESTROYED: &str = "destroyed";
 
 /// The private keys of the deployment, by id.
 pub(super) struct LockedKeys {
     pages: NonNull<u8>,
     bytes: usize,
-    ids: Vec<KeyId>,
+    ready: Vec<ReadyKey>,
+    destroyed: Vec<KeyId>,
 }
 
 impl LockedKeys {
-    /// Reads every `*.x25519` file of a folder, 32 raw bytes each, straight into locked pages.
+    /// Reads every `<id>.<scheme>` file of a folder, 32 raw bytes each, straight into locked pages.
     pub(super) fn load(folder: &Path) -> Result<Self, ChamberError> {
-        let files = key_files(folder)?;
-        let mut keys = Self::map(files.len() * PrivateKey::BYTES)?;
-        for path in files {
-            let id = keys.read_into(keys.ids.len(), &path)?;
-            keys.ids.push(id);
+        let KeyFiles { private, destroyed } = KeyFiles::of(folder)?;
+        let mut keys = Self::map(private.len() * PrivateKey::BYTES)?;
+        keys.destroyed = destroyed;
+        for (scheme, path) in private {
+            let id = keys.read_into(keys.ready.len(), scheme, &path)?;
+            keys.ready.push(ReadyKey { id, scheme });
         }
         Ok(keys)
     }
@@ -57,7 +63,7 @@ impl LockedKeys {
             rustix::mm::mlock(pages.as_ptr().cast(), bytes).map_err(error)?;
             rustix::mm::madvise(pages.as_ptr().cast(), bytes, Advice::LinuxDontDump).map_err(error)?;
         }
-        Ok(LockedKeys { pages, bytes, ids: Vec::new() })
+        Ok(LockedKeys { pages, bytes, ready: Vec::new(), destroyed: Vec::new() })
     }
 
     fn slot(&self, index: usize) -> &[u8; PrivateKey::BYTES] {
@@ -75,7 +81,7 @@ impl LockedKeys {
     }
 
     /// Reads one file without a buffer in between, and says its key's id.
-    fn read_into(&mut self, index: usize, path: &Path) -> Result<KeyId, ChamberError> {
+    fn read_into(&mut self, index: usize, scheme: Scheme, path: &Path) -> Result<KeyId, ChamberError> {
         let refuse = |reason: String| ChamberError::Keys { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(|error| refuse(error.to_string()))?;
         let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
@@ -91,7 +97,7 @@ impl LockedKeys {
             )));
         }
         file.read_exact(self.slot_mut(index)).map_err(|error| refuse(error.to_string()))?;
-        let id = self.copy_of(index, |private| key_id(Scheme::X25519, &public_key(private)));
+        let id = self.copy_of(index, |private| key_id(scheme, &public_key(scheme, private)));
         if path.file_stem() != Some(OsStr::new(id.as_str())) {
             return Err(refuse(format!("holds the key {id}, which is not its name")));
         }
@@ -107,15 +113,20 @@ impl LockedKeys {
         read(&private)
     }
 
-    /// The ids of the keys that are there.
-    pub(super) fn ids(&self) -> Vec<KeyId> {
-        self.ids.clone()
+    /// The keys that are there.
+    pub(super) fn ready(&self) -> Vec<ReadyKey> {
+        self.ready.clone()
     }
 
-    /// Lends a key to `read`; `None` when it is not there.
-    pub(super) fn with<T>(&self, id: &KeyId, read: impl FnOnce(&PrivateKey) -> T) -> Option<T> {
-        let index = self.ids.iter().position(|known| known == id)?;
-        Some(self.copy_of(index, read))
+    /// The keys that were there once.
+    pub(super) fn destroyed(&self) -> &[KeyId] {
+        &self.destroyed
+    }
+
+    /// Lends a key and its scheme to `read`; `None` when it is not there.
+    pub(super) fn with<T>(&self, id: &KeyId, read: impl FnOnce(Scheme, &PrivateKey) -> T) -> Option<T> {
+        let index = self.ready.iter().position(|key| key.id == *id)?;
+        Some(self.copy_of(index, |private| read(self.ready[index].scheme, private)))
     }
 
     /// Wipes and unmaps this process's copy of the keys.
@@ -123,7 +134,7 @@ impl LockedKeys {
     /// # Safety
     /// Nobody may call another method afterwards: a forked job process calls this once, and the pages
     /// are never read again.
-    pub(super) unsafe fn destroy(&self) {
+    pub(super) unsafe fn forget(&self) {
         for offset in 0..self.bytes {
             // SAFETY: inside the mapping; volatile, so that it is not left out.
             unsafe { self.pages.as_ptr().add(offset).write_volatile(0) };
@@ -134,21 +145,38 @@ impl LockedKeys {
     }
 }
 
-/// The private key files of a folder, in the order of their names.
-pub(super) fn key_files(folder: &Path) -> Result<Vec<PathBuf>, ChamberError> {
-    let refuse = |reason: String| ChamberError::Keys { path: folder.to_owned(), reason };
-    let entries = std::fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| refuse(error.to_string()))?;
-    let mut keys: Vec<_> = paths
-        .into_iter()
-        .filter(|path| path.extension() == Some(OsStr::new(Scheme::X25519.as_str())))
-        .collect();
-    if keys.is_empty() {
-        return Err(refuse("no *.x25519 file; make one with `sealprove keys new`".to_owned()));
+/// What a folder of keys says by the names of its files.
+struct KeyFiles {
+    /// The private keys, in the order of their names.
+    private: Vec<(Scheme, PathBuf)>,
+    /// The keys whose private half is gone: `<id>.destroyed`, as `sealprove keys destroy` leaves them.
+    destroyed: Vec<KeyId>,
+}
+
+impl KeyFiles {
+    fn of(folder: &Path) -> Result<Self, ChamberError> {
+        let refuse = |reason: String| ChamberError::Keys { path: folder.to_owned(), reason };
+        let entries = std::fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| refuse(error.to_string()))?;
+        paths.sort();
+        let mut files = KeyFiles { private: Vec::new(), destroyed: Vec::new() };
+        for path in paths {
+            let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            if let Ok(scheme) = extension.parse() {
+                files.private.push((scheme, path));
+            } else if extension == DESTROYED {
+                let id = path.file_stem().and_then(OsStr::to_str).and_then(|id| id.parse().ok());
+                files.destroyed.extend(id);
+            }
+        }
+        match files.private[..] {
+            [] => {
+                Err(refuse("no *.xwing and no *.x25519 file; make keys with `sealprove keys new`".to_owned()))
+            }
+            _ => Ok(files),
+        }
     }
-    keys.sort();
-    Ok(keys)
 }
 
 fn readable_by_others(permissions: &Permissions) -> bool {

@@ -17,7 +17,7 @@ use super::{Loaded, LoadedCircuit, allocator, limits};
 use crate::circuit::{InvalidWitness, Proof};
 use crate::clock::{millis, unix_now};
 use crate::config::Sandbox;
-use crate::envelope::{AnswerBinding, Opened, Scheme, SealError, open};
+use crate::envelope::{AnswerBinding, Opened, SealError, open};
 use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead, STACK_BYTES};
 use crate::job::{AnswerMode, JobSubject};
 use crate::sandbox;
@@ -110,20 +110,21 @@ fn open_and_forget_keys(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Openi
     let opened = open_below(job, payload, loaded);
     wipe_stack_below();
     // SAFETY: this process never asks for a key again.
-    unsafe { loaded.keys.destroy() };
+    unsafe { loaded.keys.forget() };
     if loaded.sandbox == Sandbox::On && sandbox::lock_open_job().is_err() {
         exit(Exit::NotStarted);
     }
-    match opened {
-        None => Err(Code::KeyUnknown),
-        Some(Err(SealError)) => Err(Code::UnsealFailed),
-        Some(Ok(opened)) => Ok((opened, millis(started.elapsed()))),
-    }
+    opened.map(|opened| (opened, millis(started.elapsed())))
 }
 
 #[inline(never)]
-fn open_below(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Option<Result<Opened, SealError>> {
-    loaded.keys.with(&job.header.key, |private| open(private, &job.info, payload))
+fn open_below(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Result<Opened, Code> {
+    let (keys, id) = (&loaded.keys, &job.header.key);
+    match keys.with(id, |scheme, private| open(scheme, private, &job.info, payload)) {
+        Some(opened) => opened.map_err(|SealError| Code::UnsealFailed),
+        None if keys.destroyed().contains(id) => Err(Code::KeyRetired),
+        None => Err(Code::KeyUnknown),
+    }
 }
 
 /// Overwrites what calls that have returned left on the stack.
@@ -177,14 +178,14 @@ impl<'a> Job<'a> {
 
     /// The reply's frame.
     fn answer(mut self, opened: Opening, payload: &[u8]) -> Vec<u8> {
-        let (Opened { witness, answer_secret }, opened_ms) = match opened {
+        let (Opened { witness, answer_secret, scheme }, opened_ms) = match opened {
             Ok(opened) => opened,
             Err(code) => return self.reply_unopened(code),
         };
         self.timings.opened = Some(opened_ms);
         let proved = self.prove(&witness);
         drop(witness);
-        let enc = &payload[..Scheme::X25519.enc_bytes()];
+        let enc = &payload[..scheme.enc_bytes()];
         let info = self.info.clone();
         self.reply(&AnswerBinding { info: &info, enc, secret: &answer_secret }, proved)
     }

@@ -115,11 +115,14 @@ fn make(key: &IdentityKey, args: &SignArgs, circuits: &Circuits) -> Result<Signe
         serial: args.serial.unwrap_or(now),
         issued_at: now,
         expires_at: now + args.valid_for.as_secs(),
-        keys: keys::read_public(&args.keys)?,
+        keys: keys::read(&args.keys)?.listed(now),
         circuits: circuits_of(&listed),
     };
     if bundle.keys.is_empty() {
-        let message = format!("{} holds no key; make one with `sealprove keys new`", args.keys.display());
+        let message = format!(
+            "{} holds no key that clients could seal to; make one with `sealprove keys new`",
+            args.keys.display()
+        );
         return Err(Failure::new(Exit::Usage, message));
     }
     let signed = bundle.sign(key);

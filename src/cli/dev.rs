@@ -314,7 +314,7 @@ pub(super) fn configure(
         serial: now,
         issued_at: now,
         expires_at: now + LIFE.as_secs(),
-        keys: keys::read_public(&key_folder)?,
+        keys: keys::read(&key_folder)?.listed(now),
         circuits: bundle::circuits_of(circuits),
     };
     std::fs::write(folder.join("bundle.json"), bundle.sign(&identity).to_json())?;

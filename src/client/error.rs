@@ -32,7 +32,8 @@ pub enum ClientError {
     UnknownCircuit(CircuitId),
     /// The bundle has no key to seal to.
     #[error(
-        "the bundle has no key for a job that expires then; choose a nearer deadline, or ask the operator for a new bundle"
+        "the bundle has no key of a scheme that this client's `schemes` allow for a job that expires then; \
+         choose a nearer deadline, or ask the operator for a new bundle"
     )]
     NoKey,
     /// The circuit refuses the witness.

@@ -10,9 +10,14 @@ use crate::wire::ANSWER_MEDIA_TYPE;
 
 const INFO: &[u8] = b"sealprove/1 job\nlab\n";
 
-fn sealed(witness: &[u8]) -> (PrivateKey, Sealed) {
-    let (private, public) = generate_key();
-    let sealed = seal(Scheme::X25519, &public, INFO, witness).unwrap();
+type HpkeKem = X25519HkdfSha256;
+
+fn sealed(scheme: Scheme, witness: &[u8]) -> (PrivateKey, Sealed) {
+    let (private, public) = generate_key(scheme);
+    assert_eq!(public.len(), scheme.public_key_bytes());
+    let sealed = seal(scheme, &public, INFO, witness).unwrap();
+    assert_eq!(sealed.enc.len(), scheme.enc_bytes());
+    assert_eq!(sealed.payload.len(), sealed_bytes(scheme, witness.len()));
     (private, sealed)
 }
 
@@ -86,51 +91,59 @@ fn the_suite_gives_the_known_answers_of_rfc_9180() {
 
 #[test]
 fn an_opened_witness_is_what_was_sealed() {
-    for length in [0, 1, 1019, 1020, 1021, 5000, 512 * 1024] {
-        let witness: Vec<u8> = (0..length).map(|index| index as u8).collect();
-        let (private, sealed) = sealed(&witness);
-        let opened = open(&private, INFO, &sealed.payload).unwrap();
-        assert_eq!(opened.witness.expose(), witness);
-        assert_eq!(opened.answer_secret.expose(), sealed.answer_secret.expose());
-        assert_eq!(sealed.payload[..32], sealed.enc);
+    for scheme in Scheme::ALL {
+        for length in [0, 1, 1019, 1020, 1021, 5000, 512 * 1024] {
+            let witness: Vec<u8> = (0..length).map(|index| index as u8).collect();
+            let (private, sealed) = sealed(scheme, &witness);
+            let opened = open(scheme, &private, INFO, &sealed.payload).unwrap();
+            assert_eq!(opened.witness.expose(), witness);
+            assert_eq!(opened.answer_secret.expose(), sealed.answer_secret.expose());
+            assert_eq!(opened.scheme, scheme);
+            assert_eq!(sealed.payload[..scheme.enc_bytes()], sealed.enc);
+        }
     }
 }
 
 #[test]
 fn damage_at_any_byte_opens_nothing() {
-    let (private, sealed) = sealed(b"witness");
-    for index in 0..sealed.payload.len() {
-        let mut damaged = sealed.payload.clone();
-        damaged[index] ^= 1;
-        assert_eq!(open(&private, INFO, &damaged).unwrap_err(), SealError, "byte {index}");
+    for scheme in Scheme::ALL {
+        let (private, sealed) = sealed(scheme, b"witness");
+        for index in 0..sealed.payload.len() {
+            let mut damaged = sealed.payload.clone();
+            damaged[index] ^= 1;
+            assert_eq!(open(scheme, &private, INFO, &damaged).unwrap_err(), SealError, "byte {index}");
+        }
+        for length in 0..sealed.payload.len() {
+            assert!(open(scheme, &private, INFO, &sealed.payload[..length]).is_err(), "length {length}");
+        }
+        let longer = [&sealed.payload[..], &[0]].concat();
+        assert!(open(scheme, &private, INFO, &longer).is_err());
     }
-    for length in 0..sealed.payload.len() {
-        assert!(open(&private, INFO, &sealed.payload[..length]).is_err(), "length {length}");
-    }
-    let longer = [&sealed.payload[..], &[0]].concat();
-    assert!(open(&private, INFO, &longer).is_err());
 }
 
 #[test]
-fn another_header_or_key_opens_nothing() {
-    let (private, sealed) = sealed(b"witness");
-    let (other, _) = generate_key();
-    assert!(open(&other, INFO, &sealed.payload).is_err());
-    assert!(open(&private, b"sealprove/1 job\nother\n", &sealed.payload).is_err());
+fn another_header_key_or_scheme_opens_nothing() {
+    for [scheme, other_scheme] in [[Scheme::X25519, Scheme::XWing], [Scheme::XWing, Scheme::X25519]] {
+        let (private, sealed) = sealed(scheme, b"witness");
+        let (other, _) = generate_key(scheme);
+        assert!(open(scheme, &other, INFO, &sealed.payload).is_err());
+        assert!(open(scheme, &private, b"sealprove/1 job\nother\n", &sealed.payload).is_err());
+        assert!(open(other_scheme, &private, INFO, &sealed.payload).is_err());
+    }
 }
 
 #[test]
 fn a_low_order_point_opens_nothing() {
-    let (private, sealed) = sealed(b"witness");
+    let (private, sealed) = sealed(Scheme::X25519, b"witness");
     for point in [[0; 32], hex!("0100000000000000000000000000000000000000000000000000000000000000")] {
         let payload = [&point[..], &sealed.payload[32..]].concat();
-        assert!(open(&private, INFO, &payload).is_err());
+        assert!(open(Scheme::X25519, &private, INFO, &payload).is_err());
         assert!(seal(Scheme::X25519, &point, INFO, b"witness").is_err());
     }
 }
 
 /// Seals a plaintext as it stands, with whatever padding it has.
-fn seal_raw(public: &[u8; 32], plaintext: &[u8]) -> Vec<u8> {
+fn seal_raw(public: &[u8], plaintext: &[u8]) -> Vec<u8> {
     let public = <HpkeKem as Kem>::PublicKey::from_bytes(public).unwrap();
     let (enc, mut context) =
         setup_sender::<HpkeAead, HpkeKdf, HpkeKem>(&OpModeS::Base, &public, INFO).unwrap();
@@ -139,11 +152,11 @@ fn seal_raw(public: &[u8; 32], plaintext: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_padding_that_padme_would_not_make_opens_nothing() {
-    let (private, public) = generate_key();
+    let (private, public) = generate_key(Scheme::X25519);
     let mut good = vec![0; 1024];
     good[..4].copy_from_slice(&7_u32.to_be_bytes());
     good[4..11].copy_from_slice(b"witness");
-    assert!(open(&private, INFO, &seal_raw(&public, &good)).is_ok());
+    assert!(open(Scheme::X25519, &private, INFO, &seal_raw(&public, &good)).is_ok());
 
     let mut not_zero = good.clone();
     not_zero[1023] = 1;
@@ -154,7 +167,7 @@ fn a_padding_that_padme_would_not_make_opens_nothing() {
     let too_padded = [&good[..], &[0; 32]].concat();
     for plaintext in [&not_zero, &too_long, &huge, &too_padded, &good[..1023].to_vec(), &vec![], &vec![0; 3]]
     {
-        assert!(open(&private, INFO, &seal_raw(&public, plaintext)).is_err());
+        assert!(open(Scheme::X25519, &private, INFO, &seal_raw(&public, plaintext)).is_err());
     }
 }
 
@@ -176,8 +189,8 @@ fn binding<'a>(sealed: &'a Sealed) -> AnswerBinding<'a> {
 
 #[test]
 fn an_answer_opens_for_the_sender_alone_and_unchanged() {
-    let (_, sealed_job) = sealed(b"witness");
-    let (_, other_job) = sealed(b"witness");
+    let (_, sealed_job) = sealed(Scheme::XWing, b"witness");
+    let (_, other_job) = sealed(Scheme::XWing, b"witness");
     for mode in [AnswerMode::Sealed, AnswerMode::Open] {
         let (header, payload) =
             binding(&sealed_job).seal_answer(mode, Code::Ok, ANSWER_MEDIA_TYPE, b"{\"proof\":1}");
@@ -201,7 +214,7 @@ fn an_answer_opens_for_the_sender_alone_and_unchanged() {
 
 #[test]
 fn two_answers_to_one_job_share_no_nonce() {
-    let (_, job) = sealed(b"witness");
+    let (_, job) = sealed(Scheme::XWing, b"witness");
     let [one, two] =
         [(); 2].map(|()| binding(&job).seal_answer(AnswerMode::Sealed, Code::Ok, ANSWER_MEDIA_TYPE, b"{}").1);
     assert_ne!(one[..NONCE_BYTES], two[..NONCE_BYTES]);
@@ -209,7 +222,7 @@ fn two_answers_to_one_job_share_no_nonce() {
 
 #[test]
 fn a_forged_open_answer_has_no_good_tag() {
-    let (_, job) = sealed(b"witness");
+    let (_, job) = sealed(Scheme::XWing, b"witness");
     let header = AnswerHeader::unauthenticated(Code::Timeout);
     assert!(binding(&job).open_answer(&header, b"{}").is_err());
     let short = AnswerHeader { tag: Some("AAAA".into()), ..header };

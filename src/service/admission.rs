@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::delivery::Job;
+use super::link::Live;
 use crate::bundle::BundleCircuit;
 use crate::envelope::{Scheme, sealed_bytes};
 use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
@@ -43,18 +44,25 @@ pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {
     }
     let header = header(job)?;
     let circuit = circuit(job, &header, shared)?;
-    if payload.len() < sealed_bytes(Scheme::X25519, 0) {
+    lifetime(job, &header, shared)?;
+    let chamber = shared.chambers.live().ok_or(NotNow::HandBack("the chamber is not ready"))?;
+    let scheme = scheme(&header, &chamber)?;
+    if payload.len() < sealed_bytes(scheme, 0) {
         return Err(Code::MalformedJob.into());
     }
-    if payload.len() > sealed_bytes(Scheme::X25519, circuit.witness_bytes_max as usize) {
+    if payload.len() > sealed_bytes(scheme, circuit.witness_bytes_max as usize) {
         return Err(Code::WitnessTooLarge.into());
     }
-    lifetime(job, &header, shared)?;
-    match shared.chambers.live() {
-        None => Err(NotNow::HandBack("the chamber is not ready")),
-        Some(chamber) if !chamber.keys.contains(&header.key) => Err(Code::KeyUnknown.into()),
-        Some(_) => Ok(header),
-    }
+    Ok(header)
+}
+
+/// How the key of this job is sealed to.
+fn scheme(header: &JobHeader, chamber: &Live) -> Result<Scheme, Code> {
+    let missing = match chamber.destroyed.contains(&header.key) {
+        true => Code::KeyRetired,
+        false => Code::KeyUnknown,
+    };
+    chamber.scheme_of(&header.key).ok_or(missing)
 }
 
 /// A witness in clear: the payload parses whole as JSON, or begins as a known format does. Ciphertext

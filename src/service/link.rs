@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::limits::Limits;
+use crate::envelope::Scheme;
 use crate::frame::{
-    self, End, Event, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead,
+    self, End, Event, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReadyKey, ReplyHead,
 };
 use crate::job::{CircuitId, JobId, KeyId};
 use crate::metrics::Metrics;
@@ -30,7 +31,9 @@ const REAP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Live {
     listen: PathBuf,
     /// The private keys that it has.
-    pub(super) keys: Vec<KeyId>,
+    pub(super) keys: Vec<ReadyKey>,
+    /// The keys that it would have, were they not destroyed.
+    pub(super) destroyed: Vec<KeyId>,
     /// The circuits that it has built.
     pub(super) circuits: Vec<ReadyCircuit>,
     /// How it is locked.
@@ -126,12 +129,14 @@ impl Live {
     /// What a chamber says of itself first of all; `None` when it ends before.
     pub(super) async fn announced(control: &mut OwnedReadHalf, metrics: &Metrics) -> Option<Self> {
         let (event, _) = read_frame::<Event>(control).await.ok()?;
-        let Event::Ready { keys, circuits, listen, locks, birth_bytes } = event else { return None };
+        let Event::Ready { keys, destroyed, circuits, listen, locks, birth_bytes } = event else {
+            return None;
+        };
         for circuit in &circuits {
             info!(circuit = %circuit.id, built_ms = circuit.built_ms, "keys built");
             metrics.built(&circuit.id, Duration::from_millis(circuit.built_ms));
         }
-        Some(Live { listen, keys, circuits, locks, birth_bytes, tickets: Tickets::default() })
+        Some(Live { listen, keys, destroyed, circuits, locks, birth_bytes, tickets: Tickets::default() })
     }
 
     /// Hears what becomes of jobs, until the chamber has ended.
@@ -151,6 +156,11 @@ impl Live {
     /// Whether no job is in there.
     pub(super) fn is_idle(&self) -> bool {
         self.tickets.lock().is_empty()
+    }
+
+    /// How this key is sealed to, if it is there.
+    pub(super) fn scheme_of(&self, id: &KeyId) -> Option<Scheme> {
+        self.keys.iter().find(|key| key.id == *id).map(|key| key.scheme)
     }
 
     /// The circuit, if it is built.

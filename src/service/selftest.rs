@@ -87,9 +87,9 @@ impl SelfTest {
 
     /// The key that clients would seal to now; any that the chamber has, where there is none.
     fn key(&self, chamber: &Live) -> Option<&BundleKey> {
-        let is_there = |key: &&BundleKey| chamber.keys.contains(&key.id);
+        let is_there = |key: &&BundleKey| chamber.scheme_of(&key.id).is_some();
         let now = unix_now();
-        let chosen = self.bundle.key_for(now, now).filter(is_there);
+        let chosen = self.bundle.key_for(&Scheme::ALL, now, now).filter(is_there);
         chosen.or_else(|| self.bundle.keys.iter().find(is_there))
     }
 
@@ -115,9 +115,10 @@ impl SelfTest {
 
     fn learn(&self, sample: &Sample, reply: &Reply) {
         let circuit = &sample.circuit;
-        let payload_bytes = sealed_bytes(Scheme::X25519, sample.bytes.len());
         let took = reply.believed(reply.head.timings.proved).unwrap_or_default();
-        self.pace.learn(circuit, payload_bytes, took);
+        for scheme in Scheme::ALL {
+            self.pace.learn(circuit, sealed_bytes(scheme, sample.bytes.len()), took);
+        }
         self.metrics.self_tested(circuit, sample.is_largest, took);
         let (proved_ms, peak_bytes) = (crate::clock::millis(took), reply.peak_bytes);
         info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");

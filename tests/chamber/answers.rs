@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sealprove::frame::{End, Event};
+use sealprove::envelope::Scheme;
+use sealprove::frame::{End, Event, ReadyKey};
 use sealprove::job::{AnswerMode, VerifyingKeyDigest};
 use sealprove::wire::Code;
 use serde_json::json;
@@ -17,7 +18,7 @@ const NONCE_BYTES: usize = 32;
 fn a_chamber_says_which_keys_and_circuits_it_has() {
     let chamber = Chamber::start();
     let Event::Ready { keys, circuits, .. } = &chamber.ready else { panic!("{:?}", chamber.ready) };
-    assert_eq!(keys, &[id_of(&chamber.key)]);
+    assert_eq!(keys, &[ReadyKey { id: id_of(&chamber.key), scheme: Scheme::X25519 }]);
     assert_eq!(circuits.len(), 14);
     let sleeps = circuits.iter().find(|circuit| circuit.id.as_str() == "sleeps-v1").unwrap();
     assert_eq!(sleeps.verifying_key, VerifyingKeyDigest(Sha256::digest("sleeps-v1").into()));

@@ -67,7 +67,7 @@ pub(crate) fn write_key(path: &Path, bytes: &[u8], mode: u32) {
 }
 
 pub(crate) fn id_of(key: &PrivateKey) -> KeyId {
-    key_id(Scheme::X25519, &public_key(key))
+    key_id(Scheme::X25519, &public_key(Scheme::X25519, key))
 }
 
 /// A chamber that is ready, and all that its service knows.
@@ -177,7 +177,7 @@ impl Chamber {
 
     pub(crate) fn job_of_header(&self, header: JobHeader, witness: &[u8]) -> Job {
         let info = header.info(&DEPLOYMENT.parse::<Deployment>().unwrap());
-        let sealed = seal(Scheme::X25519, &public_key(&self.key), &info, witness).unwrap();
+        let sealed = seal(Scheme::X25519, &public_key(Scheme::X25519, &self.key), &info, witness).unwrap();
         let head = JobHead::of(header, 1, 7);
         Job { head, info, sealed, limit_ms: 60_000, memory_bytes: MEMORY_BYTES, threads: 1 }
     }

@@ -34,7 +34,8 @@ fn find_in(pid: u32, needle: &[u8]) -> Option<usize> {
 fn a_job_has_no_key_in_its_memory_when_it_checks_its_witness() {
     let mut chamber = Chamber::unlocked();
     let needle = hex::encode(chamber.key.expose());
-    let decoy = hex::encode(sealprove::envelope::generate_key().0.expose());
+    let decoy =
+        hex::encode(sealprove::envelope::generate_key(sealprove::envelope::Scheme::X25519).0.expose());
     for _ in 0..3 {
         let mut sent = chamber.start_job("probes-v1", &json!({"needle": needle, "decoy": decoy}));
         let found = report(sent.answer().0)["found"].clone();
@@ -66,7 +67,8 @@ fn the_chamber_keeps_a_key_in_one_place_and_a_job_in_none() {
 #[test]
 fn what_a_job_knew_is_nowhere_in_the_chamber() {
     let mut chamber = Chamber::start();
-    let secret = hex::encode(sealprove::envelope::generate_key().0.expose());
+    let secret =
+        hex::encode(sealprove::envelope::generate_key(sealprove::envelope::Scheme::X25519).0.expose());
     let witness = json!({"secret": secret, "ms": 60_000});
     let sent = chamber.start_job("sleeps-v1", &witness);
     let job = chamber.pid_of(sent.ticket).cast_unsigned();

@@ -38,7 +38,7 @@ fn is_refused(chamber: &mut Chamber, job: &Job, code: Code) -> Answer {
 fn a_key_that_is_not_here_is_unknown() {
     let mut chamber = Chamber::start();
     let mut job = chamber.job("sleeps-v1", &json!({}));
-    job.head.key = id_of(&generate_key().0);
+    job.head.key = id_of(&generate_key(Scheme::X25519).0);
     is_not_opened(&mut chamber, &job, Code::KeyUnknown);
 }
 
@@ -68,7 +68,8 @@ fn a_seal_for_another_deployment_does_not_open() {
     let mut chamber = Chamber::start();
     let mut job = chamber.job("sleeps-v1", &json!({}));
     let info = String::from_utf8(job.info.clone()).unwrap().replacen("\nlab\n", "\nother\n", 1);
-    job.sealed = seal(Scheme::X25519, &public_key(&chamber.key), info.as_bytes(), b"{}").unwrap();
+    job.sealed =
+        seal(Scheme::X25519, &public_key(Scheme::X25519, &chamber.key), info.as_bytes(), b"{}").unwrap();
     is_not_opened(&mut chamber, &job, Code::UnsealFailed);
 }
 

@@ -68,7 +68,7 @@ fn a_key_under_another_name_is_refused() {
 
 #[test]
 fn a_folder_without_a_key_is_refused() {
-    says(&refuses("sleeps-v1", |_| {}), &["no *.x25519 file", "sealprove keys new"]);
+    says(&refuses("sleeps-v1", |_| {}), &["no *.xwing and no *.x25519 file", "sealprove keys new"]);
     let said = refuses("sleeps-v1", |keys| fs::remove_dir(keys).unwrap());
     says(&said, &["keys", "No such file or directory"]);
 }

@@ -219,7 +219,7 @@ fn bundles() -> Vec<Seed> {
         edited.to_string()
     };
     let mut later = json!(bundle);
-    later["keys"][0]["scheme"] = json!("xwing");
+    later["keys"][0]["scheme"] = json!("next");
     later["keys"][0]["public_key"] = json!(7);
     let payloads = [
         ("good", json!(bundle).to_string()),

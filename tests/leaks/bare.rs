@@ -7,7 +7,7 @@
 use std::error::Error;
 
 use sealprove::circuit::Circuits;
-use sealprove::envelope::open;
+use sealprove::envelope::{Scheme, open};
 use sealprove::secret::PrivateKey;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -38,5 +38,5 @@ fn work(key: &[u8], info: &[u8], payload: &[u8]) -> Result<(), Box<dyn Error>> {
 
 fn unseal(key: &[u8], info: &[u8], payload: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let private = PrivateKey::fill(|bytes| key.try_into().map(|key: &[u8; 32]| *bytes = *key))?;
-    Ok(open(&private, info, payload)?.witness.expose().to_vec())
+    Ok(open(Scheme::X25519, &private, info, payload)?.witness.expose().to_vec())
 }

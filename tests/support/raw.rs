@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::{Client, HeaderMap, jetstream};
-use sealprove::bundle::Bundle;
+use sealprove::bundle::{Bundle, BundleKey};
 use sealprove::envelope::{AnswerBinding, Sealed, seal};
 use sealprove::job::{AnswerMode, Deployment, JobId, JobSubject, Lane, Subjects};
 use sealprove::wire::{Answer, AnswerHeader, Code, JobHeader, VerifyingKeyPin};
@@ -47,12 +47,12 @@ impl RawJob {
             verifying_key: pin,
         };
         change(&mut header);
-        Self::bind(&bundle.deployment, &header, &key.public_key.0, witness)
+        Self::bind(&bundle.deployment, &header, key, witness)
     }
 
-    fn bind(deployment: &Deployment, header: &JobHeader, public_key: &[u8], witness: &[u8]) -> Self {
+    fn bind(deployment: &Deployment, header: &JobHeader, key: &BundleKey, witness: &[u8]) -> Self {
         let info = header.info(deployment);
-        let sealed = seal(sealprove::envelope::Scheme::X25519, public_key, &info, witness).expect("a seal");
+        let sealed = seal(key.scheme, &key.public_key.0, &info, witness).expect("a seal");
         let headers = header.to_headers().map(|(name, value)| (name.to_owned(), value)).to_vec();
         RawJob {
             id: header.subject.job.clone(),

@@ -1,7 +1,8 @@
 //! Frames between service and chamber.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use sealprove::frame::{self, End, Event, JobHead, Locks, Order, ReadyCircuit, ReplyHead};
+use sealprove::envelope::Scheme;
+use sealprove::frame::{self, End, Event, JobHead, Locks, Order, ReadyCircuit, ReadyKey, ReplyHead};
 use sealprove::job::{AnswerMode, VerifyingKeyDigest};
 use sealprove::wire::{ANSWER_MEDIA_TYPE, Code, JobHeader, VerifyingKeyPin};
 use serde_json::{Value, json};
@@ -77,7 +78,8 @@ fn of_events() -> Vec<Seed> {
     let circuit =
         ReadyCircuit { id: subject().circuit, verifying_key: VerifyingKeyDigest([1; 32]), built_ms: 90 };
     let ready = Event::Ready {
-        keys: vec![KEY_ID.parse().unwrap()],
+        keys: vec![ReadyKey { id: KEY_ID.parse().unwrap(), scheme: Scheme::XWing }],
+        destroyed: vec![JOB_ID.parse().unwrap()],
         circuits: vec![circuit],
         listen: "/tmp/sealprove-1/chamber-1.sock".into(),
         locks: Locks { calls: true, files: 6 },
