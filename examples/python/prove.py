@@ -160,7 +160,7 @@ async def main(given: Arguments) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(asyncio.run(main(arguments().parse_args(namespace=Arguments()))))
+        sys.exit(asyncio.run(main(arguments().parse_intermixed_args(namespace=Arguments()))))
     except (BundleRefused, SubmitError, Malformed, ValueError, OSError, nats.errors.Error) as error:
         print(error, file=sys.stderr)
         sys.exit(1)

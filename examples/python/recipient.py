@@ -19,7 +19,7 @@ from sealprove_client.seal import ENC_BYTES, EXPORTER_CONTEXT, JobHeader, Scheme
 
 DAY = 24 * 3600
 CLOCKS_DIFFER = 300
-SMALLEST_SEAL = 32 + 1024 + 16
+KNOWN_FORMATS = (b"PCZT", b"-----BEGIN ", b"age-encryption.org/", b"%PDF-", b"PK\x03\x04", b"midnight:")
 NAMES = {f"Sealprove-{name}" for name in ("Version", "Key", "Expires", "Answer", "Verifying-Key")}
 
 
@@ -76,7 +76,7 @@ def judge(recipient: Recipient, message: JobMessage) -> Opens | str:
 
 def _is_plaintext(payload: bytes) -> bool:
     """JSON, also after a byte order mark, or a format that is known by how it begins."""
-    if payload.startswith(b"PCZT"):
+    if payload.startswith(KNOWN_FORMATS):
         return True
     try:
         json.loads(payload.decode("utf-8-sig"))
@@ -108,7 +108,8 @@ def _read_header(deployment: Deployment, subject: JobSubject, headers: Sequence[
 
 def _check(recipient: Recipient, header: JobHeader, message: JobMessage) -> None:
     """What is wrong with the job that can be seen without a key."""
-    if len(message.payload) < SMALLEST_SEAL or header.expires > message.stored_at + DAY + CLOCKS_DIFFER:
+    of = recipient.keys[header.key][0] if header.key in recipient.keys else "x25519"
+    if len(message.payload) < ENC_BYTES[of] + padded_witness(0) + 16 or header.expires > message.stored_at + DAY + CLOCKS_DIFFER:
         raise _Refused("malformed-job")
     listed = recipient.circuits.get(header.subject.circuit)
     if listed is None:
@@ -119,7 +120,6 @@ def _check(recipient: Recipient, header: JobHeader, message: JobMessage) -> None
         raise _Refused("expired")
     if header.key not in recipient.keys:
         raise _Refused("key-unknown")
-    of, _ = recipient.keys[header.key]
     if len(message.payload) > ENC_BYTES[of] + padded_witness(listed.witness_bytes_max) + 16:
         raise _Refused("witness-too-large")
 

@@ -119,10 +119,10 @@ def judge_bundle(vector: Vector) -> str:
         bundle = verify_bundle(vector.base64("signed"), identity, now, int(vector.one("seen")))
     except BundleRefused as refused:
         return f"refused-{refused.reason}"
-    if bundle.serial != int(vector.one("serial")):
-        return "another serial"
     if not vector.all("chosen"):
         return "accepted"
+    if bundle.serial != int(vector.one("serial")):
+        return "another serial"
     try:
         chosen: str = choose_key(bundle, now, int(vector.one("expires")), SCHEMES).id
     except ValueError:

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from .names import CIRCUIT, DEPLOYMENT, DIGEST, KEY_ID, Circuit, Deployment, Digest, KeyId
-from .reading import Malformed, Members, from_base64
+from .reading import U32_MAX, Malformed, Members, from_base64
 from .seal import PUBLIC_KEY_BYTES, SCHEMES, Scheme, id_of_key
 
 IDENTITY = r"ed25519:[A-Za-z0-9+/]{43}="
@@ -134,20 +134,25 @@ def _read_bundle(bundle: Members) -> Bundle:
     bundle.text("identity", IDENTITY)
     bundle.whole("issued_at")
     expires_at = bundle.whole("expires_at")
+    keys = (_read_key(key, expires_at) for key in bundle.objects("keys"))
+    circuits = tuple(_read_circuit(circuit) for circuit in bundle.objects("circuits"))
+    if len({listed.id for listed in circuits}) != len(circuits):
+        raise Malformed("a circuit stands twice in the bundle")
     return Bundle(
         deployment=Deployment(bundle.text("deployment", DEPLOYMENT)),
         serial=bundle.whole("serial"),
         expires_at=expires_at,
-        keys=tuple(_read_key(key, expires_at) for key in bundle.objects("keys")),
-        circuits=tuple(_read_circuit(circuit) for circuit in bundle.objects("circuits")),
+        keys=tuple(key for key in keys if key is not None),
+        circuits=circuits,
     )
 
 
-def _read_key(key: Members, expires_at: int) -> BundleKey:
+def _read_key(key: Members, expires_at: int) -> BundleKey | None:
+    """The key; `None` where its scheme is one that this client does not know, whatever else is in it."""
     named = key.text("scheme")
     scheme = next((known for known in SCHEMES if known == named), None)
     if scheme is None:
-        raise Malformed("a key has a scheme that this client does not know")
+        return None
     read = BundleKey(
         id=KeyId(key.text("id", KEY_ID)),
         scheme=scheme,
@@ -169,22 +174,24 @@ def _read_key(key: Members, expires_at: int) -> BundleKey:
 
 def _read_circuit(circuit: Members) -> BundleCircuit:
     verifying_key = Digest(circuit.text("verifying_key", DIGEST))
-    circuit.whole("answer_bytes_max")
+    circuit.whole("answer_bytes_max", U32_MAX)
     return BundleCircuit(
         id=Circuit(circuit.text("id", CIRCUIT)),
         verifying_key=verifying_key,
         proof_keys=_proof_keys(circuit, verifying_key),
         media_type=circuit.text("media_type"),
-        witness_bytes_max=circuit.whole("witness_bytes_max"),
+        witness_bytes_max=circuit.whole("witness_bytes_max", U32_MAX),
     )
 
 
 def _proof_keys(circuit: Members, verifying_key: Digest) -> tuple[Digest, ...]:
-    """A circuit with several verifying keys names them all by the digest of their sorted lines."""
+    """A circuit with several verifying keys names them all by the digest of their sorted lines; with one, that one."""
     keys = circuit.objects("verifying_keys") if circuit.has("verifying_keys") else []
     if not keys:
         return (verifying_key,)
     digests = [Digest(key.text("digest", DIGEST)) for key in keys]
+    if digests == [verifying_key]:
+        return (verifying_key,)
     lines = sorted(f"{key.text('label')}:{digest}\n".encode() for key, digest in zip(keys, digests, strict=True))
     if "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest() != verifying_key:
         raise Malformed("a circuit's verifying keys do not make its digest")

@@ -13,6 +13,9 @@ import json
 import re
 from typing import Any
 
+U32_MAX = 2**32 - 1
+U64_MAX = 2**64 - 1
+
 
 class Malformed(Exception):
     """What was read is not of the form that the protocol gives it."""
@@ -74,10 +77,10 @@ class Members:
             raise self._wrong(member)
         return value
 
-    def whole(self, member: str) -> int:
-        """A whole number that is not negative. Python's `True` is a number too, and none here."""
+    def whole(self, member: str, most: int = U64_MAX) -> int:
+        """A whole number from 0 to `most`. Python's `True` is a number too, and none here."""
         value = self._members.get(member)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
             raise self._wrong(member)
         return value
 

@@ -83,6 +83,7 @@ function isWeakPoint(point: Uint8Array): boolean {
 
 /** No job may outlive its key: it lives for 24 hours, and its answer may be ten minutes late. */
 const KEY_OUTLIVES_BUNDLE = 24 * 3600 + 600;
+const U32_MAX = 2 ** 32 - 1;
 
 /**
  * The bundle in `signedBytes`, if this client may believe it.
@@ -118,18 +119,23 @@ function readBundle(bundle: Members): Bundle {
   bundle.text("identity", /^ed25519:[A-Za-z0-9+/]{43}=$/);
   bundle.whole("issued_at");
   const expiresAt = bundle.whole("expires_at");
+  const circuits = bundle.list("circuits").map(readCircuit);
+  if (new Set(circuits.map((listed) => listed.id)).size !== circuits.length) {
+    throw new Malformed("a circuit stands twice in the bundle");
+  }
   return {
     deployment: bundle.text("deployment", SHAPES.deployment) as Deployment,
     serial: bundle.whole("serial"),
     expiresAt,
-    keys: bundle.list("keys").map((key) => readKey(key, expiresAt)),
-    circuits: bundle.list("circuits").map(readCircuit),
+    keys: bundle.list("keys").flatMap((key) => readKey(key, expiresAt)),
+    circuits,
   };
 }
 
-function readKey(key: Members, expiresAt: number): BundleKey {
+/** The key; none where its scheme is one that this client does not know, whatever else is in it. */
+function readKey(key: Members, expiresAt: number): BundleKey[] {
   const scheme = SCHEME_NAMES.find((name) => name === key.text("scheme"));
-  if (scheme === undefined) throw new Malformed("a key has a scheme that this client does not know");
+  if (scheme === undefined) return [];
   const read: BundleKey = {
     id: key.text("id", SHAPES.keyId) as KeyId,
     scheme,
@@ -142,26 +148,27 @@ function readKey(key: Members, expiresAt: number): BundleKey {
   if (read.id !== idOfKey(scheme, read.publicKey)) throw new Malformed(`key ${read.id}: not the id of its key`);
   if (read.sealFrom >= read.sealUntil) throw new Malformed(`key ${read.id}: never sealed to`);
   if (read.openUntil < expiresAt + KEY_OUTLIVES_BUNDLE) throw new Malformed(`key ${read.id}: could strand a job`);
-  return read;
+  return [read];
 }
 
 function readCircuit(circuit: Members): BundleCircuit {
   const verifyingKey = circuit.text("verifying_key", SHAPES.digest) as Digest;
-  circuit.whole("answer_bytes_max");
+  circuit.whole("answer_bytes_max", U32_MAX);
   return {
     id: circuit.text("id", SHAPES.circuit) as Circuit,
     verifyingKey,
     proofKeys: proofKeys(circuit, verifyingKey),
     mediaType: circuit.text("media_type"),
-    witnessBytesMax: circuit.whole("witness_bytes_max"),
+    witnessBytesMax: circuit.whole("witness_bytes_max", U32_MAX),
   };
 }
 
-/** A circuit with several verifying keys names them all by the digest of their sorted lines. */
+/** A circuit with several verifying keys names them all by the digest of their sorted lines; with one, that one. */
 function proofKeys(circuit: Members, verifyingKey: Digest): Digest[] {
   const keys = circuit.has("verifying_keys") ? circuit.list("verifying_keys") : [];
   if (keys.length === 0) return [verifyingKey];
   const digests = keys.map((key) => key.text("digest", SHAPES.digest) as Digest);
+  if (digests.length === 1 && digests[0] === verifyingKey) return digests;
   const lines = keys.map((key, at) => Buffer.from(`${key.text("label")}:${digests[at]}\n`, "utf8"));
   if (`sha256:${hex(sha256(...lines.sort(Buffer.compare)))}` !== verifyingKey) {
     throw new Malformed("a circuit's verifying keys do not make its digest");

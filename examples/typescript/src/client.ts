@@ -167,7 +167,7 @@ export class Client {
         if (message !== undefined) return collect(ticket, message);
         if (now() > ticket.submitted + ANSWERS_KEPT) return { kind: "gone" };
         if (now() > ticket.expires + ANSWER_AFTER_DEADLINE) return { kind: "lost" };
-        await Promise.race([woken, sleep(pause)]);
+        await Promise.race([woken, sleep(pause, undefined, { ref: false })]);
       }
     } finally {
       live.unsubscribe();

@@ -49,10 +49,10 @@ export class Members {
     return value;
   }
 
-  /** A whole number that is not negative, and that JavaScript holds exactly. */
-  whole(member: string): number {
+  /** A whole number from 0 to `most`; the default is what JavaScript holds exactly. */
+  whole(member: string, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.any(member);
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw this.wrong(member);
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > most) throw this.wrong(member);
     return value;
   }
 

@@ -31,7 +31,7 @@ export type Judgement =
 
 const DAY = 24 * 3600;
 const CLOCKS_DIFFER = 300;
-const SMALLEST_SEAL = 32 + 1024 + 16;
+const KNOWN_FORMATS = ["PCZT", "-----BEGIN ", "age-encryption.org/", "%PDF-", "PK\x03\x04", "midnight:"];
 
 export async function judge(recipient: Recipient, message: JobMessage): Promise<Judgement> {
   let subject: JobSubject;
@@ -48,7 +48,8 @@ export async function judge(recipient: Recipient, message: JobMessage): Promise<
 
 /** JSON, also after a byte order mark, or a format that is known by how it begins. */
 function isPlaintext(payload: Bytes): boolean {
-  if (textOf(payload.subarray(0, 4)) === "PCZT") return true;
+  const start = Buffer.from(payload.subarray(0, 32)).toString("latin1");
+  if (KNOWN_FORMATS.some((format) => start.startsWith(format))) return true;
   const text = textOf(payload);
   if (text === undefined) return false;
   try {
@@ -82,17 +83,17 @@ function readHeader(deployment: Deployment, subject: JobSubject, headers: JobMes
 
 /** What is wrong with the job that can be seen without a key. */
 function refusal(recipient: Recipient, header: JobHeader, message: JobMessage): Judgement | undefined {
-  if (message.payload.length < SMALLEST_SEAL) return { verdict: "malformed-job" };
+  const key = recipient.keys.get(header.key);
+  const overhead = SCHEMES[key?.scheme ?? "x25519"].enc + 16;
+  if (message.payload.length < overhead + paddedWitness(0)) return { verdict: "malformed-job" };
   if (header.expires > message.storedAt + DAY + CLOCKS_DIFFER) return { verdict: "malformed-job" };
   const listed = recipient.circuits.find((one) => one.id === circuit(header.circuit));
   if (listed === undefined) return { verdict: "circuit-not-found" };
   const pinned = header.verifyingKey;
   if (pinned !== "any" && pinned !== listed.verifyingKey) return { verdict: "verifying-key-mismatch" };
   if (header.expires <= Math.max(recipient.now, message.storedAt)) return { verdict: "expired" };
-  const key = recipient.keys.get(header.key);
   if (key === undefined) return { verdict: "key-unknown" };
-  const sealOverhead = SCHEMES[key.scheme].enc + 16;
-  if (message.payload.length > sealOverhead + paddedWitness(listed.witnessBytesMax)) return { verdict: "witness-too-large" };
+  if (message.payload.length > overhead + paddedWitness(listed.witnessBytesMax)) return { verdict: "witness-too-large" };
   return undefined;
 }
 

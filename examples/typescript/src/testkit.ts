@@ -132,8 +132,8 @@ async function judgeBundle(vector: Vector): Promise<string> {
   try {
     const identity = Identity.parse(vector.one("identity"));
     const bundle = verifyBundle(vector.bytes("signed"), identity, now, Number(vector.one("seen")));
-    if (String(bundle.serial) !== vector.one("serial")) return "another serial";
     if (!vector.has("chosen")) return "accepted";
+    if (String(bundle.serial) !== vector.one("serial")) return "another serial";
     let chosen = "none";
     try {
       chosen = chooseKey(bundle, now, Number(vector.one("expires")), SCHEME_NAMES).id;
