@@ -4,6 +4,8 @@
 //! bytes; the client checks them against the identity that it has pinned. Pure: reads no file and no
 //! clock.
 
+use std::collections::BTreeSet;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use schemars::JsonSchema;
@@ -172,6 +174,12 @@ impl Bundle {
         if self.version != crate::wire::VERSION {
             return Err(BundleError::Malformed("unsupported version"));
         }
+        if has_twice(self.keys.iter().map(|key| &key.id)) {
+            return Err(BundleError::Malformed("a key is listed twice"));
+        }
+        if has_twice(self.circuits.iter().map(|circuit| &circuit.id)) {
+            return Err(BundleError::Malformed("a circuit is listed twice"));
+        }
         for key in &self.keys {
             if key.public_key.0.len() != key.scheme.public_key_bytes() {
                 return Err(BundleError::Malformed("a key is not of its scheme's length"));
@@ -193,6 +201,12 @@ impl Bundle {
         }
         Ok(self)
     }
+}
+
+/// Whether a name stands twice, so that it would not be clear which one counts.
+fn has_twice<'a, T: Ord + 'a>(names: impl Iterator<Item = &'a T>) -> bool {
+    let mut seen = BTreeSet::new();
+    !names.into_iter().all(|name| seen.insert(name))
 }
 
 impl BundleCircuit {

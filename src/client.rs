@@ -406,24 +406,29 @@ fn missing(ticket: &Ticket, now: u64) -> Collected {
     }
 }
 
+/// What a stored answer is to the holder of its ticket.
+fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
+    let (secret, info) = (ticket.answer_secret(), ticket.info());
+    let binding = AnswerBinding { info: &info, enc: ticket.enc(), secret: &secret };
+    let JobHeader { subject, answer: asked, .. } = ticket.header();
+    match believe(subject, *asked, &binding, header, payload) {
+        Some(answer) => Collected::Answer(Box::new(answer)),
+        None => Collected::Unauthenticated(Some(header.code)),
+    }
+}
+
 /// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
 /// open only by what carries a good tag; and the document must be about this job.
-fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
-    let secret = ticket.answer_secret();
-    let info = ticket.info();
-    let binding = AnswerBinding { info: &info, enc: ticket.enc(), secret: &secret };
-    let subject = &ticket.header().subject;
-    let opened =
-        (header.mode == ticket.header().answer).then(|| binding.open_answer(header, payload).ok()).flatten();
-    let answer = opened.and_then(|document| serde_json::from_slice::<Answer>(&document).ok());
-    match answer {
-        Some(answer)
-            if answer.code() == header.code
-                && (&answer.job, &answer.tenant, &answer.circuit)
-                    == (&subject.job, &subject.tenant, &subject.circuit) =>
-        {
-            Collected::Answer(Box::new(answer))
-        }
-        _ => Collected::Unauthenticated(Some(header.code)),
-    }
+pub(crate) fn believe(
+    subject: &JobSubject,
+    asked: AnswerMode,
+    binding: &AnswerBinding<'_>,
+    header: &AnswerHeader,
+    payload: &[u8],
+) -> Option<Answer> {
+    let document = (header.mode == asked).then(|| binding.open_answer(header, payload).ok()).flatten()?;
+    let answer: Answer = serde_json::from_slice(&document).ok()?;
+    let is_about_it = (&answer.job, &answer.tenant, &answer.circuit)
+        == (&subject.job, &subject.tenant, &subject.circuit);
+    (is_about_it && answer.code() == header.code).then_some(answer)
 }

@@ -83,6 +83,10 @@ mod telemetry;
 #[cfg(feature = "client")]
 pub use cli::main;
 
+/// The vectors that every implementation is held to.
+#[cfg(all(test, feature = "service", feature = "credentials"))]
+mod testkit;
+
 /// The README's program compiles.
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../README.md")]

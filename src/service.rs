@@ -16,7 +16,7 @@ mod start;
 pub mod streams;
 
 // The path of a job.
-mod admission;
+pub(crate) mod admission;
 mod delivery;
 mod intake;
 mod leader;
@@ -156,10 +156,15 @@ impl Shared {
         *self.limits.get(circuit).expect("an admitted circuit has limits")
     }
 
+    /// The earliest moment at which a proof that is started now can be there, in Unix milliseconds.
+    fn done_at_ms(&self, circuit: &CircuitId, payload_bytes: usize) -> u64 {
+        let at_least = self.pace.at_least(circuit, payload_bytes).map_or(0, crate::clock::millis);
+        unix_now_ms().saturating_add(at_least)
+    }
+
     /// Whether a proof that is started now can be there before `expires`, in Unix seconds.
     fn can_be_done(&self, circuit: &CircuitId, payload_bytes: usize, expires: u64) -> bool {
-        let at_least = self.pace.at_least(circuit, payload_bytes).map_or(0, crate::clock::millis);
-        unix_now_ms().saturating_add(at_least) < expires.saturating_mul(1000)
+        admission::is_in_time(self.done_at_ms(circuit, payload_bytes), expires)
     }
 
     /// Until running jobs are to be handed back.

@@ -49,19 +49,26 @@ impl TryRng for Replay {
 impl TryCryptoRng for Replay {}
 
 #[test]
-fn the_suite_gives_the_known_answers_of_rfc_9180() {
-    let vectors: Vec<Value> =
-        serde_json::from_str(include_str!("../../tests/data/rfc9180-x25519-chacha20poly1305.json")).unwrap();
+fn the_suites_give_the_known_answers_of_their_specifications() {
+    let rfc_9180 = include_str!("../../tests/data/rfc9180-x25519-chacha20poly1305.json");
+    assert_eq!(known_answers::<X25519HkdfSha256>(rfc_9180), 7);
+    let hpke_pq = include_str!("../../tests/data/hpke-pq-xwing-chacha20poly1305.json");
+    assert_eq!(known_answers::<XWing>(hpke_pq), 9);
+}
+
+/// Holds a suite to the test vectors of its specification; how many encryptions and exports there were.
+fn known_answers<K: Kem>(vectors: &str) -> usize {
+    let vectors: Vec<Value> = serde_json::from_str(vectors).unwrap();
     let mut covered = 0;
     for vector in &vectors {
-        let info = bytes(&vector["info"]);
-        let enc = bytes(&vector["enc"]);
-        let private = <HpkeKem as Kem>::PrivateKey::from_bytes(&bytes(&vector["skRm"])).unwrap();
-        let public = <HpkeKem as Kem>::PublicKey::from_bytes(&bytes(&vector["pkRm"])).unwrap();
-        assert_eq!(HpkeKem::sk_to_pk(&private).to_bytes().to_vec(), bytes(&vector["pkRm"]));
+        assert_eq!(vector["kem_id"], K::KEM_ID);
+        let (info, enc) = (bytes(&vector["info"]), bytes(&vector["enc"]));
+        let private = K::PrivateKey::from_bytes(&bytes(&vector["skRm"])).unwrap();
+        let public = K::PublicKey::from_bytes(&bytes(&vector["pkRm"])).unwrap();
+        assert_eq!(K::sk_to_pk(&private).to_bytes().to_vec(), bytes(&vector["pkRm"]));
 
         let mut ephemeral = Replay(bytes(&vector["ikmE"]));
-        let (made_enc, mut sender) = setup_sender_with_rng::<HpkeAead, HpkeKdf, HpkeKem>(
+        let (made_enc, mut sender) = setup_sender_with_rng::<HpkeAead, HpkeKdf, K>(
             &OpModeS::Base,
             &public,
             &info,
@@ -70,9 +77,9 @@ fn the_suite_gives_the_known_answers_of_rfc_9180() {
         .unwrap();
         assert_eq!(made_enc.to_bytes().to_vec(), enc);
 
-        let enc = <HpkeKem as Kem>::EncappedKey::from_bytes(&enc).unwrap();
+        let enc = K::EncappedKey::from_bytes(&enc).unwrap();
         let mut receiver =
-            setup_receiver::<HpkeAead, HpkeKdf, HpkeKem>(&OpModeR::Base, &private, &enc, &info).unwrap();
+            setup_receiver::<HpkeAead, HpkeKdf, K>(&OpModeR::Base, &private, &enc, &info).unwrap();
         for encryption in vector["encryptions"].as_array().unwrap() {
             let (aad, plain) = (bytes(&encryption["aad"]), bytes(&encryption["pt"]));
             assert_eq!(sender.seal(&plain, &aad).unwrap(), bytes(&encryption["ct"]));
@@ -86,7 +93,31 @@ fn the_suite_gives_the_known_answers_of_rfc_9180() {
             covered += 1;
         }
     }
-    assert_eq!(covered, 7);
+    covered
+}
+
+/// draft-connolly-cfrg-xwing-kem, appendix C: from the seed of a private key on.
+#[test]
+fn x_wing_gives_the_known_answers_of_its_draft() {
+    let vectors: Vec<Value> =
+        serde_json::from_str(include_str!("../../tests/data/xwing-draft.json")).unwrap();
+    for vector in &vectors {
+        let private = PrivateKey::fill(|seed| {
+            seed.copy_from_slice(&bytes(&vector["sk"]));
+            Ok::<_, ()>(())
+        });
+        assert_eq!(public_key(Scheme::XWing, &private.unwrap()), bytes(&vector["pk"]));
+
+        let public = <XWing as Kem>::PublicKey::from_bytes(&bytes(&vector["pk"])).unwrap();
+        let (secret, enc) =
+            XWing::encap_with_rng(&public, None, &mut Replay(bytes(&vector["eseed"]))).unwrap();
+        assert_eq!(enc.to_bytes().to_vec(), bytes(&vector["ct"]));
+        assert_eq!(secret.0.to_vec(), bytes(&vector["ss"]));
+
+        let private = <XWing as Kem>::PrivateKey::from_bytes(&bytes(&vector["sk"])).unwrap();
+        assert_eq!(XWing::decap(&private, None, &enc).unwrap().0, secret.0);
+    }
+    assert_eq!(vectors.len(), 3);
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Admission: everything about a job that can be judged without a key, the cheapest first.
+//! Admission: everything about a job that can be judged without a key, the cheapest first. Pure: what it
+//! judges by is handed to it.
 
-use super::Shared;
-use super::delivery::Job;
-use super::link::Live;
-use crate::bundle::BundleCircuit;
+use crate::bundle::{Bundle, BundleCircuit};
 use crate::envelope::{Scheme, sealed_bytes};
+use crate::frame::ReadyKey;
+use crate::job::{JobSubject, KeyId};
 use crate::wire::{Code, HeaderFault, JobHeader, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
 
 /// What files and documents begin with that somebody might send instead of a seal.
@@ -20,8 +20,50 @@ const MAGICS: [&[u8]; 8] = [
     b"\xef\xbb\xbf[",
 ];
 
+/// A job's message.
+pub(crate) struct Message<'a, H> {
+    /// What its subject says.
+    pub(crate) subject: &'a JobSubject,
+    /// Names and values, as often and in the order in which they stand there.
+    pub(crate) headers: H,
+    pub(crate) payload: &'a [u8],
+    /// Its timestamp in the stream, in Unix seconds.
+    pub(crate) stored_at: u64,
+}
+
+/// What a message is judged by.
+pub(crate) struct Recipient<'a> {
+    pub(crate) bundle: &'a Bundle,
+    /// The keys that the chamber has; none, while none is ready.
+    pub(crate) keys: Option<&'a Keys>,
+    /// The earliest moment at which a proof could be there, in Unix milliseconds.
+    pub(crate) done_at_ms: u64,
+}
+
+/// What is known of the private keys: all but themselves.
+#[derive(Default)]
+pub(crate) struct Keys {
+    /// Those that are there.
+    pub(crate) ready: Vec<ReadyKey>,
+    /// Those that were there once, and are destroyed.
+    pub(crate) destroyed: Vec<KeyId>,
+}
+
+impl Keys {
+    /// How this key is sealed to, if it is there.
+    pub(crate) fn scheme_of(&self, id: &KeyId) -> Option<Scheme> {
+        self.ready.iter().find(|key| key.id == *id).map(|key| key.scheme)
+    }
+
+    /// Why it is not there.
+    fn missing(&self, id: &KeyId) -> Code {
+        if self.destroyed.contains(id) { Code::KeyRetired } else { Code::KeyUnknown }
+    }
+}
+
 /// What is to be done with a job that is not proved here and now.
-pub(super) enum NotNow {
+#[derive(Debug)]
+pub(crate) enum NotNow {
     /// It has its answer already.
     Answered,
     /// It is refused, and that is its answer.
@@ -37,16 +79,24 @@ impl From<Code> for NotNow {
 }
 
 /// The header of a job that is worth a process.
-pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {
-    let payload = &job.message.payload;
+pub(crate) fn judge<'a, H>(message: Message<'a, H>, recipient: &Recipient<'_>) -> Result<JobHeader, NotNow>
+where
+    H: Iterator<Item = (&'a str, &'a str)>,
+{
+    let Message { subject, headers, payload, stored_at } = message;
     if is_plaintext(payload) {
         return Err(Code::PlaintextRejected.into());
     }
-    let header = header(job)?;
-    let circuit = circuit(job, &header, shared)?;
-    lifetime(job, &header, shared)?;
-    let chamber = shared.chambers.live().ok_or(NotNow::HandBack("the chamber is not ready"))?;
-    let scheme = scheme(&header, &chamber)?;
+    let header = header(subject, headers)?;
+    let circuit = circuit(&header, recipient.bundle)?;
+    if header.expires > stored_at + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
+        return Err(Code::MalformedJob.into());
+    }
+    if !is_in_time(recipient.done_at_ms, header.expires) {
+        return Err(Code::Expired.into());
+    }
+    let keys = recipient.keys.ok_or(NotNow::HandBack("the chamber is not ready"))?;
+    let scheme = keys.scheme_of(&header.key).ok_or_else(|| keys.missing(&header.key))?;
     if payload.len() < sealed_bytes(scheme, 0) {
         return Err(Code::MalformedJob.into());
     }
@@ -56,13 +106,9 @@ pub(super) fn check(job: &Job, shared: &Shared) -> Result<JobHeader, NotNow> {
     Ok(header)
 }
 
-/// How the key of this job is sealed to.
-fn scheme(header: &JobHeader, chamber: &Live) -> Result<Scheme, Code> {
-    let missing = match chamber.destroyed.contains(&header.key) {
-        true => Code::KeyRetired,
-        false => Code::KeyUnknown,
-    };
-    chamber.scheme_of(&header.key).ok_or(missing)
+/// Whether what is done at `done_at_ms`, in Unix milliseconds, is done before `expires`, in seconds.
+pub(super) fn is_in_time(done_at_ms: u64, expires: u64) -> bool {
+    done_at_ms < expires.saturating_mul(1000)
 }
 
 /// A witness in clear: the payload parses whole as JSON, or begins as a known format does. Ciphertext
@@ -72,35 +118,23 @@ fn is_plaintext(payload: &[u8]) -> bool {
     is_magic || serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok()
 }
 
-fn header(job: &Job) -> Result<JobHeader, Code> {
-    let headers = job.message.headers.iter().flat_map(|headers| headers.iter());
-    let pairs = headers.flat_map(|(name, values)| {
-        let name: &str = name.as_ref();
-        values.iter().map(move |value| (name, value.as_str()))
-    });
-    JobHeader::parse(job.subject.clone(), pairs).map_err(|fault| match fault {
+fn header<'a>(
+    subject: &JobSubject,
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<JobHeader, Code> {
+    JobHeader::parse(subject.clone(), headers).map_err(|fault| match fault {
         HeaderFault::Version => Code::UnsupportedVersion,
         _ => Code::MalformedJob,
     })
 }
 
 /// The job's circuit as the bundle lists it; the chamber has built all of them.
-fn circuit<'a>(job: &Job, header: &JobHeader, shared: &'a Shared) -> Result<&'a BundleCircuit, Code> {
-    let listed = shared.bundle.circuit(&job.subject.circuit).ok_or(Code::CircuitNotFound)?;
+fn circuit<'a>(header: &JobHeader, bundle: &'a Bundle) -> Result<&'a BundleCircuit, Code> {
+    let listed = bundle.circuit(&header.subject.circuit).ok_or(Code::CircuitNotFound)?;
     if !header.verifying_key.takes(listed.verifying_key) {
         return Err(Code::VerifyingKeyMismatch);
     }
     Ok(listed)
-}
-
-fn lifetime(job: &Job, header: &JobHeader, shared: &Shared) -> Result<(), Code> {
-    if header.expires > job.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
-        return Err(Code::MalformedJob);
-    }
-    if !shared.can_be_done(&job.subject.circuit, job.payload_bytes(), header.expires) {
-        return Err(Code::Expired);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

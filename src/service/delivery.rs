@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Message, Subject};
 
+use super::admission;
 use super::settle::Offer;
 use crate::clock::{millis, unix_now_ms};
 use crate::job::{JobSubject, Subjects};
@@ -81,6 +82,17 @@ impl Job {
     /// How long it has waited.
     pub(super) fn queued(&self) -> Duration {
         Duration::from_millis(unix_now_ms().saturating_sub(self.stored_at_ms))
+    }
+
+    /// What there is to be judged.
+    pub(super) fn message(&self) -> admission::Message<'_, impl Iterator<Item = (&str, &str)>> {
+        let headers = self.message.headers.iter().flat_map(|headers| headers.iter());
+        let headers = headers.flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values.iter().map(move |value| (name, value.as_str()))
+        });
+        let stored_at = self.stored_at_ms / 1000;
+        admission::Message { subject: &self.subject, headers, payload: &self.message.payload, stored_at }
     }
 
     /// The size of what was sealed, padded: the same for all witnesses of about one size.

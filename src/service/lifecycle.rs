@@ -7,7 +7,7 @@ use async_nats::Subject;
 use tracing::{error, info, warn};
 
 use super::Shared;
-use super::admission::{self, NotNow};
+use super::admission::{self, NotNow, Recipient};
 use super::delivery::{Delivery, Job};
 use super::leader::{self, ReadError};
 use super::lease::{Lease, acknowledge, give_back};
@@ -89,12 +89,23 @@ impl Job {
             Ok(false) => {}
             Err(_) => return Err(NotNow::HandBack("the answer stream cannot be read")),
         }
-        let header = admission::check(self, shared)?;
+        let header = self.check(shared)?;
         let faults = if self.delivered > 1 { self.faults_so_far(shared).await? } else { 0 };
         if faults >= OWN_FAULTS_MAX {
             return Err(Code::ProofGenerationFailed.into());
         }
         Ok((header, faults))
+    }
+
+    /// What the message itself says, against what this service knows.
+    fn check(&self, shared: &Shared) -> Result<JobHeader, NotNow> {
+        let chamber = shared.chambers.live();
+        let recipient = Recipient {
+            bundle: &shared.bundle,
+            keys: chamber.as_ref().map(|chamber| &chamber.keys),
+            done_at_ms: shared.done_at_ms(&self.subject.circuit, self.payload_bytes()),
+        };
+        admission::judge(self.message(), &recipient)
     }
 
     /// Whether the job has an answer, as the stream's leader has it.

@@ -16,12 +16,12 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::admission::Keys;
 use super::limits::Limits;
-use crate::envelope::Scheme;
 use crate::frame::{
-    self, End, Event, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReadyKey, ReplyHead,
+    self, End, Event, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReplyHead,
 };
-use crate::job::{CircuitId, JobId, KeyId};
+use crate::job::{CircuitId, JobId};
 use crate::metrics::Metrics;
 
 /// How long a dropped job's process may take to be reaped, or an order to be taken.
@@ -30,10 +30,8 @@ const REAP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A chamber that is ready.
 pub(super) struct Live {
     listen: PathBuf,
-    /// The private keys that it has.
-    pub(super) keys: Vec<ReadyKey>,
-    /// The keys that it would have, were they not destroyed.
-    pub(super) destroyed: Vec<KeyId>,
+    /// The private keys that it has, and those that it would have, were they not destroyed.
+    pub(super) keys: Keys,
     /// The circuits that it has built.
     pub(super) circuits: Vec<ReadyCircuit>,
     /// How it is locked.
@@ -136,7 +134,8 @@ impl Live {
             info!(circuit = %circuit.id, built_ms = circuit.built_ms, "keys built");
             metrics.built(&circuit.id, Duration::from_millis(circuit.built_ms));
         }
-        Some(Live { listen, keys, destroyed, circuits, locks, birth_bytes, tickets: Tickets::default() })
+        let keys = Keys { ready: keys, destroyed };
+        Some(Live { listen, keys, circuits, locks, birth_bytes, tickets: Tickets::default() })
     }
 
     /// Hears what becomes of jobs, until the chamber has ended.
@@ -156,11 +155,6 @@ impl Live {
     /// Whether no job is in there.
     pub(super) fn is_idle(&self) -> bool {
         self.tickets.lock().is_empty()
-    }
-
-    /// How this key is sealed to, if it is there.
-    pub(super) fn scheme_of(&self, id: &KeyId) -> Option<Scheme> {
-        self.keys.iter().find(|key| key.id == *id).map(|key| key.scheme)
     }
 
     /// The circuit, if it is built.

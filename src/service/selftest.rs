@@ -87,7 +87,7 @@ impl SelfTest {
 
     /// The key that clients would seal to now; any that the chamber has, where there is none.
     fn key(&self, chamber: &Live) -> Option<&BundleKey> {
-        let is_there = |key: &&BundleKey| chamber.scheme_of(&key.id).is_some();
+        let is_there = |key: &&BundleKey| chamber.keys.scheme_of(&key.id).is_some();
         let now = unix_now();
         let chosen = self.bundle.key_for(&Scheme::ALL, now, now).filter(is_there);
         chosen.or_else(|| self.bundle.keys.iter().find(is_there))

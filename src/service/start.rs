@@ -189,7 +189,7 @@ async fn clock_difference(client: &Client) -> Option<u64> {
 /// The bundle may promise nothing that the chamber does not have.
 fn agree(bundle: &Bundle, chamber: &Live) -> Result<(), ServiceError> {
     for key in &bundle.keys {
-        if chamber.scheme_of(&key.id).is_none() {
+        if chamber.keys.scheme_of(&key.id).is_none() {
             return Err(ServiceError::BundleAhead { what: format!("the key {}", key.id) });
         }
     }

@@ -1,0 +1,125 @@
+//! What a recipient makes of a message: the service first, which has no key, then a job process.
+
+use super::{File, counted, judge_all};
+use crate::bundle::{Bundle, BundleCircuit, IdentityKey};
+use crate::circuit::{Circuit, ProvingKey};
+use crate::circuits::credentials::threshold::Threshold;
+use crate::envelope::{Scheme, key_id, open, public_key};
+use crate::frame::ReadyKey;
+use crate::job::{CircuitId, Deployment, KeyId, Subjects, VerifyingKeyDigest};
+use crate::secret::PrivateKey;
+use crate::service::admission::{Keys, Message, NotNow, Recipient, judge};
+use crate::wire::{Code, JobHeader};
+
+/// The recipient that a file describes.
+struct Held {
+    private: Vec<(ReadyKey, PrivateKey)>,
+    keys: Keys,
+    bundle: Bundle,
+}
+
+impl Held {
+    fn of(file: &File) -> Self {
+        let private: Vec<_> = file.all("key").map(held_key).collect();
+        let keys = Keys {
+            ready: private.iter().map(|(ready, _)| ready.clone()).collect(),
+            destroyed: file.all("destroyed").map(|id| id.parse().unwrap()).collect(),
+        };
+        Held { private, keys, bundle: bundle(file) }
+    }
+
+    fn key(&self, id: &KeyId) -> (Scheme, &PrivateKey) {
+        let (ready, private) = self.private.iter().find(|(ready, _)| ready.id == *id).expect("an admitted key");
+        (ready.scheme, private)
+    }
+}
+
+/// `<scheme> <private key in hexadecimal digits>`.
+fn held_key(line: &str) -> (ReadyKey, PrivateKey) {
+    let (scheme, digits) = line.split_once(' ').unwrap();
+    let scheme: Scheme = scheme.parse().unwrap();
+    let private = PrivateKey::fill(|key| hex::decode_to_slice(digits, key)).unwrap();
+    let id = key_id(scheme, &public_key(scheme, &private));
+    (ReadyKey { id, scheme }, private)
+}
+
+fn bundle(file: &File) -> Bundle {
+    Bundle {
+        version: "1".to_owned(),
+        deployment: file.parsed("deployment"),
+        identity: IdentityKey::from_bytes(&[7; 32]).identity(),
+        serial: 1,
+        issued_at: 0,
+        expires_at: 0,
+        keys: Vec::new(),
+        circuits: file.all("circuit").map(listed).collect(),
+    }
+}
+
+/// `<name> <verifying key> <witness_bytes_max>`.
+fn listed(line: &str) -> BundleCircuit {
+    let [id, verifying_key, most] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+    BundleCircuit {
+        id: id.parse::<CircuitId>().unwrap(),
+        verifying_key: verifying_key.parse::<VerifyingKeyDigest>().unwrap(),
+        verifying_keys: Vec::new(),
+        media_type: "application/json".to_owned(),
+        schema: None,
+        witness_bytes_max: most.parse().unwrap(),
+        answer_bytes_max: 8192,
+    }
+}
+
+fn verdict(file: &File, proving_key: &dyn ProvingKey) -> String {
+    let subjects = Subjects::try_from(file.one("prefix").to_owned()).unwrap();
+    let Ok(subject) = subjects.parse_job(file.one("subject")) else { return "not-a-job".to_owned() };
+    let held = Held::of(file);
+    let now: u64 = file.parsed("now");
+    let recipient = Recipient { bundle: &held.bundle, keys: Some(&held.keys), done_at_ms: now * 1000 };
+    let payload = file.base64("payload");
+    let stored_at = file.parsed("stored-at");
+    let message = Message { subject: &subject, headers: file.headers(), payload: &payload, stored_at };
+    match judge(message, &recipient) {
+        Ok(header) => opened(file, &held, &header, &payload, proving_key),
+        Err(NotNow::Refused(code)) => name(code),
+        Err(other) => panic!("{}: {other:?}", file.name),
+    }
+}
+
+fn name(code: Code) -> String {
+    code.as_str().to_lowercase().replace('_', "-")
+}
+
+/// What a job process makes of what was admitted.
+fn opened(
+    file: &File,
+    held: &Held,
+    header: &JobHeader,
+    payload: &[u8],
+    proving_key: &dyn ProvingKey,
+) -> String {
+    let (scheme, private) = held.key(&header.key);
+    let info = header.info(&file.parsed::<Deployment>("deployment"));
+    let Ok(opened) = open(scheme, private, &info, payload) else { return name(Code::UnsealFailed) };
+    let witness = opened.witness.expose();
+    assert_eq!(info, file.base64("info"), "{}", file.name);
+    assert_eq!(witness, file.base64("witness"), "{}", file.name);
+    assert_eq!(*opened.answer_secret.expose(), file.hex("answer-secret"), "{}", file.name);
+
+    if witness.len() > Threshold.descriptor().witness_bytes_max as usize {
+        return name(Code::WitnessTooLarge);
+    }
+    let Ok(expected) = Threshold.check(witness) else { return name(Code::InvalidWitness) };
+    let proof = proving_key.prove(witness).unwrap();
+    proving_key.verify(&proof).unwrap();
+    assert_eq!(proof.public_inputs, expected, "{}", file.name);
+    "proved".to_owned()
+}
+
+#[test]
+fn jobs_are_judged_as_their_vectors_say() {
+    let proving_key = Threshold.build_proving_key().unwrap();
+    let verdicts = judge_all("job", |file| verdict(file, &*proving_key));
+    let expected = counted(&[]);
+    assert_eq!(verdicts, expected);
+}
