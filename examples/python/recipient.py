@@ -36,6 +36,8 @@ class Recipient:
     prefix: Prefix
     deployment: Deployment
     keys: Mapping[KeyId, tuple[Scheme, bytes]]
+    #: Keys that it held once.
+    destroyed: frozenset[str]
     circuits: Mapping[str, Listed]
     now: int
 
@@ -119,7 +121,7 @@ def _check(recipient: Recipient, header: JobHeader, message: JobMessage) -> None
     if header.expires <= max(recipient.now, message.stored_at):
         raise _Refused("expired")
     if header.key not in recipient.keys:
-        raise _Refused("key-unknown")
+        raise _Refused("key-retired" if header.key in recipient.destroyed else "key-unknown")
     if len(message.payload) > ENC_BYTES[of] + padded_witness(listed.witness_bytes_max) + 16:
         raise _Refused("witness-too-large")
 

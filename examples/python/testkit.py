@@ -67,6 +67,7 @@ def judge_job(vector: Vector) -> str:
         prefix=names.prefix(vector.one("prefix")),
         deployment=names.deployment(vector.one("deployment")),
         keys=keys,
+        destroyed=frozenset(vector.all("destroyed")),
         circuits=circuits,
         now=int(vector.one("now")),
     )

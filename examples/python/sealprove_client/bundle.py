@@ -14,10 +14,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from .names import CIRCUIT, DEPLOYMENT, DIGEST, KEY_ID, Circuit, Deployment, Digest, KeyId
-from .reading import U32_MAX, Malformed, Members, from_base64
+from .reading import U32_MAX, Malformed, Members, from_base64, to_base64
 from .seal import PUBLIC_KEY_BYTES, SCHEMES, Scheme, id_of_key
-
-IDENTITY = r"ed25519:[A-Za-z0-9+/]{43}="
 
 # No job may outlive its key: it lives for 24 hours, and its answer may be ten minutes late.
 KEY_OUTLIVES_BUNDLE = 24 * 3600 + 600
@@ -97,6 +95,9 @@ class Identity:
             return False
         return True
 
+    def printed(self) -> str:
+        return f"ed25519:{to_base64(self.raw)}"
+
     def file_name(self) -> str:
         """A name for a file that belongs to this identity alone."""
         return f"{hashlib.sha256(self.raw).hexdigest()[:16]}.json"
@@ -124,25 +125,27 @@ def read_signed(signed: bytes, identity: Identity) -> Bundle:
         payload = outer.base64("payload")
         if not identity.signed(b"sealprove/1 bundle\n" + payload, outer.base64("signature")):
             raise BundleRefused("signature", "it is not signed by the pinned identity")
-        return _read_bundle(Members.parse("bundle", payload))
+        return _read_bundle(Members.parse("bundle", payload), identity)
     except Malformed as error:
         raise BundleRefused("malformed", str(error)) from None
 
 
-def _read_bundle(bundle: Members) -> Bundle:
+def _read_bundle(bundle: Members, identity: Identity) -> Bundle:
     bundle.text("version", "1")
-    bundle.text("identity", IDENTITY)
+    if bundle.text("identity") != identity.printed():
+        raise Malformed("it names another identity than its signer's")
     bundle.whole("issued_at")
     expires_at = bundle.whole("expires_at")
-    keys = (_read_key(key, expires_at) for key in bundle.objects("keys"))
+    read = (_read_key(key, expires_at) for key in bundle.objects("keys"))
+    keys = tuple(key for key in read if key is not None)
     circuits = tuple(_read_circuit(circuit) for circuit in bundle.objects("circuits"))
-    if len({listed.id for listed in circuits}) != len(circuits):
-        raise Malformed("a circuit stands twice in the bundle")
+    if len({key.id for key in keys}) != len(keys) or len({listed.id for listed in circuits}) != len(circuits):
+        raise Malformed("a key or a circuit stands twice in the bundle")
     return Bundle(
         deployment=Deployment(bundle.text("deployment", DEPLOYMENT)),
         serial=bundle.whole("serial"),
         expires_at=expires_at,
-        keys=tuple(key for key in keys if key is not None),
+        keys=keys,
         circuits=circuits,
     )
 

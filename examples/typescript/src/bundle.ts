@@ -108,28 +108,31 @@ export function readSigned(signedBytes: Uint8Array, identity: Identity): Bundle 
     if (!identity.signed(concat(utf8("sealprove/1 bundle\n"), payload), signed.bytes("signature"))) {
       throw new BundleRefused("signature", "it is not signed by the pinned identity");
     }
-    return readBundle(Members.parse("bundle", payload));
+    return readBundle(Members.parse("bundle", payload), identity);
   } catch (error) {
     throw error instanceof Malformed ? new BundleRefused("malformed", error.message) : error;
   }
 }
 
-function readBundle(bundle: Members): Bundle {
+function readBundle(bundle: Members, identity: Identity): Bundle {
   bundle.text("version", /^1$/);
-  bundle.text("identity", /^ed25519:[A-Za-z0-9+/]{43}=$/);
+  if (bundle.text("identity") !== identity.printed) throw new Malformed("it names another identity than its signer's");
   bundle.whole("issued_at");
   const expiresAt = bundle.whole("expires_at");
+  const keys = bundle.list("keys").flatMap((key) => readKey(key, expiresAt));
   const circuits = bundle.list("circuits").map(readCircuit);
-  if (new Set(circuits.map((listed) => listed.id)).size !== circuits.length) {
-    throw new Malformed("a circuit stands twice in the bundle");
-  }
+  if (hasTwice(keys) || hasTwice(circuits)) throw new Malformed("a key or a circuit stands twice in the bundle");
   return {
     deployment: bundle.text("deployment", SHAPES.deployment) as Deployment,
     serial: bundle.whole("serial"),
     expiresAt,
-    keys: bundle.list("keys").flatMap((key) => readKey(key, expiresAt)),
+    keys,
     circuits,
   };
+}
+
+function hasTwice(listed: { id: string }[]): boolean {
+  return new Set(listed.map(({ id }) => id)).size !== listed.length;
 }
 
 /** The key; none where its scheme is one that this client does not know, whatever else is in it. */

@@ -13,6 +13,8 @@ export interface Recipient {
   prefix: Prefix;
   deployment: Deployment;
   keys: Map<KeyId, { scheme: Scheme; privateKey: Bytes }>;
+  /** Keys that it held once. */
+  destroyed: KeyId[];
   circuits: { id: string; verifyingKey: Digest; witnessBytesMax: number }[];
   now: number;
 }
@@ -92,7 +94,7 @@ function refusal(recipient: Recipient, header: JobHeader, message: JobMessage): 
   const pinned = header.verifyingKey;
   if (pinned !== "any" && pinned !== listed.verifyingKey) return { verdict: "verifying-key-mismatch" };
   if (header.expires <= Math.max(recipient.now, message.storedAt)) return { verdict: "expired" };
-  if (key === undefined) return { verdict: "key-unknown" };
+  if (key === undefined) return { verdict: recipient.destroyed.includes(header.key) ? "key-retired" : "key-unknown" };
   if (message.payload.length > overhead + paddedWitness(listed.witnessBytesMax)) return { verdict: "witness-too-large" };
   return undefined;
 }

@@ -10,7 +10,7 @@ import { AnswerRefused, type AnswerKeys, checkDocument, type Message, openAnswer
 import { BundleRefused, chooseKey, Identity, verifyBundle } from "./bundle.js";
 import { type Bytes, base64, fromBase64, fromHex, hex, textOf, utf8 } from "./bytes.js";
 import { Malformed, Members } from "./json.js";
-import { circuit, deployment, digest, job, parseJobSubject, prefix, tenant } from "./names.js";
+import { circuit, deployment, digest, job, keyId, parseJobSubject, prefix, tenant } from "./names.js";
 import { judge, openSeal, publicKeyOf, type Recipient } from "./recipient.js";
 import { idOfKey, infoOf, type JobHeader, SCHEME_NAMES, type Scheme } from "./seal.js";
 
@@ -59,7 +59,7 @@ function scheme(name: string): Scheme {
   return known;
 }
 
-/** What is right of a vector's verdict: nothing, or what differs. */
+/** The verdict of this client's own code, or in other words what it gets wrong. */
 type Judge = (vector: Vector) => Promise<string>;
 
 async function judgeJob(vector: Vector): Promise<string> {
@@ -77,6 +77,7 @@ async function judgeJob(vector: Vector): Promise<string> {
     prefix: prefix(vector.one("prefix")),
     deployment: deployment(vector.one("deployment")),
     keys,
+    destroyed: vector.all("destroyed").map(keyId),
     circuits,
     now: Number(vector.one("now")),
   };
