@@ -41,7 +41,8 @@ def install() -> None:
     pip = [str(INTERPRETER), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _once(requirements, [*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(requirements)], PYTHON)
     _run(["npx", "tsc"], TYPESCRIPT)
-    _run([str(INTERPRETER), "-m", "mypy", "."], PYTHON)
+    for folder in (PYTHON, EXAMPLES / "interop"):
+        _run([str(INTERPRETER), "-m", "mypy", "--strict", "--no-error-summary", "."], folder)
 
 
 def _copy(source: Path, target: Path, keep: str = "") -> None:

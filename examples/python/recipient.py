@@ -1,4 +1,4 @@
-"""The other side, as far as test vectors need it: what a recipient checks of a job's message, and how it opens the seal.
+"""The other side, as far as test vectors need it: what a recipient checks of a job, and how it opens the seal.
 
 A client has no use for this file; it is here so that `testkit.py` can judge the vectors in `job/`.
 """
@@ -111,7 +111,10 @@ def _read_header(deployment: Deployment, subject: JobSubject, headers: Sequence[
 def _check(recipient: Recipient, header: JobHeader, message: JobMessage) -> None:
     """What is wrong with the job that can be seen without a key."""
     of = recipient.keys[header.key][0] if header.key in recipient.keys else "x25519"
-    if len(message.payload) < ENC_BYTES[of] + padded_witness(0) + 16 or header.expires > message.stored_at + DAY + CLOCKS_DIFFER:
+    overhead = ENC_BYTES[of] + 16
+    if len(message.payload) < overhead + padded_witness(0):
+        raise _Refused("malformed-job")
+    if header.expires > message.stored_at + DAY + CLOCKS_DIFFER:
         raise _Refused("malformed-job")
     listed = recipient.circuits.get(header.subject.circuit)
     if listed is None:
@@ -122,7 +125,7 @@ def _check(recipient: Recipient, header: JobHeader, message: JobMessage) -> None
         raise _Refused("expired")
     if header.key not in recipient.keys:
         raise _Refused("key-retired" if header.key in recipient.destroyed else "key-unknown")
-    if len(message.payload) > ENC_BYTES[of] + padded_witness(listed.witness_bytes_max) + 16:
+    if len(message.payload) > overhead + padded_witness(listed.witness_bytes_max):
         raise _Refused("witness-too-large")
 
 

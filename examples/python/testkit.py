@@ -23,7 +23,7 @@ from sealprove_client.answer import AnswerKeys, AnswerRefused, Expected, Hint, M
 from sealprove_client.bundle import BundleRefused, Identity, choose_key, verify_bundle
 from sealprove_client.padding import pad
 from sealprove_client.reading import Malformed, Members, from_base64
-from sealprove_client.seal import ENC_BYTES, SCHEMES, JobHeader, id_of_key, scheme, seal
+from sealprove_client.seal import SCHEMES, JobHeader, id_of_key, scheme, seal
 
 
 class Vector:
@@ -214,13 +214,13 @@ def bundle_accepted(vector: dict[str, Any]) -> bool:
 
 def xwing_is_that_of_cryptography() -> bool:
     """What this client seals to X-Wing, the HPKE of `cryptography` opens, and nothing else of it."""
-    seed = os.urandom(xwing.SEED)
-    sealed = seal("xwing", xwing.public_key(seed), b"info", b"witness")
+    seed, info = os.urandom(xwing.SEED), b"info"
+    sealed = seal("xwing", xwing.public_key(seed), info, b"witness")
     theirs = other.Suite(other.KEM.MLKEM768_X25519, other.KDF.HKDF_SHA256, other.AEAD.CHACHA20_POLY1305)
-    held = theirs.decrypt(sealed.payload, other.MLKEM768X25519PrivateKey(*xwing.expand(seed)), b"info") == pad(b"witness")
-    back = theirs.encrypt(pad(b"back"), other.MLKEM768X25519PrivateKey(*xwing.expand(seed)).public_key(), b"info")
-    opened = open_seal("xwing", seed, b"info", back)
-    held = held and len(sealed.enc) == ENC_BYTES["xwing"] and opened is not None and opened.witness == b"back"
+    private_key = other.MLKEM768X25519PrivateKey(*xwing.expand(seed))
+    there = theirs.decrypt(sealed.payload, private_key, info)
+    back = open_seal("xwing", seed, info, theirs.encrypt(pad(b"back"), private_key.public_key(), info))
+    held = there == pad(b"witness") and back is not None and back.witness == b"back"
     print(f"X-Wing, in both directions with that of cryptography: {'held' if held else 'WRONG'}")
     return held
 

@@ -195,7 +195,7 @@ def _read_proof(expected: Expected, code: str, answer: Members) -> Proof:
         raise AnswerRefused("a proof with the code of an error")
     verifying_key = Digest(answer.text("verifying_key", DIGEST))
     if verifying_key not in expected.proof_keys:
-        raise AnswerRefused("a proof under a key that the bundle has not")
+        raise AnswerRefused("a proof under a key not in the bundle")
     output = answer.base64("output") if answer.has("output") else None
     return Proof(verifying_key, answer.base64("proof"), answer.base64("public_inputs"), output)
 

@@ -159,7 +159,7 @@ class Client:
         while (reply := await self._ask(job.subject, job.payload, job.headers)) is None:
             # Not known: the same bytes may be offered again, on the same subject.
             if time.monotonic() >= until:
-                raise SubmitError("no stream takes this subject: check prefix, tenant and lane, or ask again")
+                raise SubmitError("no stream takes this subject: check prefix, tenant and lane")
             first = False
             await asyncio.sleep(min(1.0, self.publish_for))
         try:

@@ -61,8 +61,7 @@ export interface Proof {
 }
 
 export type Opened =
-  | { kind: "answer"; code: string; document: Bytes }
-  | { kind: "hint"; code?: string; retryable: boolean; why: string };
+  { kind: "answer"; code: string; document: Bytes } | { kind: "hint"; code?: string; retryable: boolean; why: string };
 
 interface AnswerHeaders {
   outcome: string;
@@ -135,8 +134,7 @@ export class AnswerRefused extends Error {}
 
 /** What an opened document says: a proof of this job, or why there is none. */
 export type Result =
-  | { kind: "proved"; proof: Proof }
-  | { kind: "error"; code: string; message: string; retryable: boolean };
+  { kind: "proved"; proof: Proof } | { kind: "error"; code: string; message: string; retryable: boolean };
 
 /** Checks an opened document against its job. The proof itself is for the caller to verify. */
 export function checkDocument(expected: Expected, code: string, document: Uint8Array): Result {
@@ -161,7 +159,7 @@ function readDocument(expected: Expected, code: string, answer: Members): Result
 function readProof(expected: Expected, code: string, answer: Members): Result {
   if (code !== "OK") throw new AnswerRefused("a proof with the code of an error");
   const verifyingKey = answer.text("verifying_key", SHAPES.digest) as Digest;
-  if (!expected.proofKeys.includes(verifyingKey)) throw new AnswerRefused("a proof under a key that the bundle has not");
+  if (!expected.proofKeys.includes(verifyingKey)) throw new AnswerRefused("a proof under a key not in the bundle");
   const proof = { verifyingKey, proof: answer.bytes("proof"), publicInputs: answer.bytes("public_inputs") };
   return { kind: "proved", proof: answer.has("output") ? { ...proof, output: answer.bytes("output") } : proof };
 }

@@ -44,7 +44,10 @@ export class BundleRefused extends Error {
 
 /** The public half of the identity key, `ed25519:` and base64 of 32 bytes, as the operator handed it out. */
 export class Identity {
-  private constructor(readonly printed: string, private readonly raw: Bytes) {}
+  private constructor(
+    readonly printed: string,
+    private readonly raw: Bytes,
+  ) {}
 
   static parse(printed: string): Identity {
     const raw = /^ed25519:[A-Za-z0-9+/]{43}=$/.test(printed) ? fromBase64(printed.slice(8)) : undefined;

@@ -48,10 +48,7 @@ export type Collected =
 
 /** What the broker's reply to a job means. */
 export type Ack =
-  | { kind: "queued" }
-  | { kind: "here-already" }
-  | { kind: "full"; why: string }
-  | { kind: "refused"; why: string };
+  { kind: "queued" } | { kind: "here-already" } | { kind: "full"; why: string } | { kind: "refused"; why: string };
 
 const ANSWER_AFTER_DEADLINE = 600;
 const ANSWERS_KEPT = 48 * 3600;
@@ -139,7 +136,7 @@ export class Client {
       if (ack?.kind === "queued" || (ack?.kind === "here-already" && !first)) return;
       if (ack?.kind === "here-already") throw new Error("somebody has taken this job's subject: submit a new job");
       if (ack !== undefined) throw new Error(ack.why);
-      if (Date.now() >= until) throw new Error("no stream takes this subject: check prefix, tenant and lane, or ask again");
+      if (Date.now() >= until) throw new Error("no stream takes this subject: check prefix, tenant and lane");
       await sleep(Math.min(1_000, this.publishForMs));
     }
   }

@@ -51,7 +51,8 @@ async function forged(stage: Stage): Promise<unknown> {
   const proof = { verifying_key: proofKeys[0], proof: "AAAA", public_inputs: "AAAA" };
   const document = { version: "1", job: id, tenant, circuit, attempt: 1, timings_ms: {}, ...proof };
   const subject = subjects.answer(stage.config.prefix, tenant, id);
-  const stored = await stage.nats.request(subject, utf8(JSON.stringify(document)), { headers: forgery, timeout: 5_000 });
+  const payload = utf8(JSON.stringify(document));
+  const stored = await stage.nats.request(subject, payload, { headers: forgery, timeout: 5_000 });
   demand("seq" in (stored.json() as object), "the forged answer was not stored");
   await stage.client.publish(job);
   return hint(await stage.client.wait(job.ticket), "OK");
@@ -61,7 +62,10 @@ async function forged(stage: Stage): Promise<unknown> {
 async function acks(stage: Stage): Promise<unknown> {
   const said: Record<string, string> = {};
   const refuses = async (name: string, expected: RegExp, publish: Promise<void>): Promise<void> => {
-    const error = await publish.then(() => "queued", (raised: unknown) => String(raised));
+    const error = await publish.then(
+      () => "queued",
+      (raised: unknown) => String(raised),
+    );
     demand(expected.test(error), `${name}: ${error}`);
     said[name] = error;
   };
@@ -81,7 +85,8 @@ async function acks(stage: Stage): Promise<unknown> {
   await stage.nats.request("$JS.API.STREAM.DELETE.SMALL", "", { timeout: 5_000 });
 
   stage.client.publishForMs = 1_500;
-  await refuses("nobody", /no stream takes this subject/, stage.client.publish(elsewhere(await stage.prepare(), "nowhere")));
+  const lost = elsewhere(await stage.prepare(), "nowhere");
+  await refuses("nobody", /no stream takes this subject/, stage.client.publish(lost));
   return said;
 }
 
@@ -107,7 +112,8 @@ async function main(): Promise<void> {
   const { values, positionals } = parse(process.argv.slice(2));
   const [name, circuitName, witness] = positionals;
   const run = Object.entries(CASES).find(([known]) => known === name)?.[1];
-  if (run === undefined || circuitName === undefined || witness === undefined) throw new Error("usage: interop CASE CIRCUIT WITNESS");
+  if (run === undefined || circuitName === undefined || witness === undefined)
+    throw new Error("usage: interop CASE CIRCUIT WITNESS");
   const config = configOf(values);
   const nats = await connect(connectionOf(values));
   const client = await Client.connect(config, connectionOf(values));

@@ -52,7 +52,8 @@ export class Members {
   /** A whole number from 0 to `most`; the default is what JavaScript holds exactly. */
   whole(member: string, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.any(member);
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > most) throw this.wrong(member);
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > most)
+      throw this.wrong(member);
     return value;
   }
 

@@ -12,6 +12,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { hex } from "./bytes.js";
 import type { Bundle } from "./bundle.js";
 import { Client, type Collected, type Prepared } from "./client.js";
 import { circuit } from "./names.js";
@@ -52,15 +53,16 @@ function report(collected: Collected, out: string | undefined): number {
     return 3;
   }
   const { verifyingKey, proof, publicInputs } = result.proof;
-  const publicInputsHex = Buffer.from(publicInputs).toString("hex");
-  console.log(JSON.stringify({ result: "proved", verifyingKey, proofBytes: proof.length, publicInputs: publicInputsHex }));
+  const said = { verifyingKey, proofBytes: proof.length, publicInputs: hex(publicInputs) };
+  console.log(JSON.stringify({ result: "proved", ...said }));
   return 0;
 }
 
 function reportBundle(bundle: Bundle): number {
   const circuits = bundle.circuits.map((listed) => listed.id);
   const keys = bundle.keys.map((key) => `${key.scheme} ${key.id}`);
-  console.log(JSON.stringify({ result: "accepted", deployment: bundle.deployment, serial: bundle.serial, circuits, keys }));
+  const { deployment, serial } = bundle;
+  console.log(JSON.stringify({ result: "accepted", deployment, serial, circuits, keys }));
   return 0;
 }
 
@@ -83,7 +85,7 @@ async function run(client: Client, values: Values, words: string[]): Promise<num
   if (command !== undefined && first !== undefined && words.length === 2) {
     return report(await prove(client, values, command, first), values.out);
   }
-  throw new Error("usage: prove CIRCUIT WITNESS | submit CIRCUIT WITNESS --ticket FILE | answer TICKET | cancel TICKET | bundle");
+  throw new Error("no such command; the head of src/prove.ts lists them");
 }
 
 async function main(): Promise<number> {

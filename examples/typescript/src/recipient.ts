@@ -27,9 +27,7 @@ export interface JobMessage {
 }
 
 /** A code of the protocol, in the testkit's spelling, or what stood in the seal. */
-export type Judgement =
-  | { verdict: string }
-  | { verdict: "opens"; info: Bytes; witness: Bytes; answerSecret: Bytes };
+export type Judgement = { verdict: string } | { verdict: "opens"; info: Bytes; witness: Bytes; answerSecret: Bytes };
 
 const DAY = 24 * 3600;
 const CLOCKS_DIFFER = 300;
@@ -77,7 +75,14 @@ function readHeader(deployment: Deployment, subject: JobSubject, headers: JobMes
   if (!/^(0|[1-9][0-9]{0,15})$/.test(value("Expires"))) return "malformed-job";
   try {
     const verifyingKey = value("Verifying-Key") === "any" ? "any" : digest(value("Verifying-Key"));
-    return { ...subject, deployment, key: keyId(value("Key")), expires: Number(value("Expires")), answer, verifyingKey };
+    return {
+      ...subject,
+      deployment,
+      key: keyId(value("Key")),
+      expires: Number(value("Expires")),
+      answer,
+      verifyingKey,
+    };
   } catch {
     return "malformed-job";
   }
@@ -95,7 +100,8 @@ function refusal(recipient: Recipient, header: JobHeader, message: JobMessage): 
   if (pinned !== "any" && pinned !== listed.verifyingKey) return { verdict: "verifying-key-mismatch" };
   if (header.expires <= Math.max(recipient.now, message.storedAt)) return { verdict: "expired" };
   if (key === undefined) return { verdict: recipient.destroyed.includes(header.key) ? "key-retired" : "key-unknown" };
-  if (message.payload.length > overhead + paddedWitness(listed.witnessBytesMax)) return { verdict: "witness-too-large" };
+  if (message.payload.length > overhead + paddedWitness(listed.witnessBytesMax))
+    return { verdict: "witness-too-large" };
   return undefined;
 }
 

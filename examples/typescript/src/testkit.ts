@@ -98,8 +98,10 @@ async function judgeJob(vector: Vector): Promise<string> {
 
 async function judgeAnswer(vector: Vector): Promise<string> {
   const headers = vector.headers();
-  const message: Message = { header: (name) => headers.find(([one]) => one === name)?.[1].trim(), payload: vector.bytes("payload") };
-  const keys: AnswerKeys = { info: vector.bytes("info"), enc: vector.bytes("enc"), answerSecret: fromHex(vector.one("answer-secret")) };
+  const header = (name: string): string | undefined => headers.find(([one]) => one === name)?.[1].trim();
+  const message: Message = { header, payload: vector.bytes("payload") };
+  const answerSecret = fromHex(vector.one("answer-secret"));
+  const keys: AnswerKeys = { info: vector.bytes("info"), enc: vector.bytes("enc"), answerSecret };
   const opened = openAnswer(keys, message);
   if (opened.kind === "hint") return "hint";
   const expected = {
@@ -237,7 +239,8 @@ async function bundleAccepted(vector: Members): Promise<boolean> {
   const signed = vector.any("signed");
   const bytes = utf8(typeof signed === "string" ? signed : JSON.stringify(signed));
   try {
-    verifyBundle(bytes, Identity.parse(vector.text("identity")), vector.whole("now"), vector.has("seen") ? vector.whole("seen") : 0);
+    const seen = vector.has("seen") ? vector.whole("seen") : 0;
+    verifyBundle(bytes, Identity.parse(vector.text("identity")), vector.whole("now"), seen);
     return true;
   } catch (error) {
     if (error instanceof BundleRefused || error instanceof Malformed) return false;
