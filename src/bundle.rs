@@ -282,9 +282,10 @@ impl SignedBundle {
     /// # Errors
     /// When it is malformed.
     pub fn read_unverified(&self) -> Result<Bundle, BundleError> {
-        serde_json::from_slice::<Bundle>(&self.payload.0)
-            .map_err(|_| BundleError::Malformed("the payload is not a bundle of this version"))?
-            .check()
+        let malformed = BundleError::Malformed("the payload is not a bundle of this version");
+        // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+        let text = str::from_utf8(&self.payload.0).map_err(|_| malformed.clone())?;
+        serde_json::from_str::<Bundle>(text).map_err(|_| malformed)?.check()
     }
 }
 

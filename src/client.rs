@@ -22,7 +22,7 @@ use crate::envelope::{AnswerBinding, seal};
 use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
 use crate::wire::{
     Answer, AnswerHeader, CancelReply, CancelResult, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX,
-    Status, VerifyingKeyPin,
+    Status, VERSION, VerifyingKeyPin,
 };
 
 pub use error::ClientError;
@@ -418,7 +418,7 @@ fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
 }
 
 /// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
-/// open only by what carries a good tag; and the document must be about this job.
+/// open only by what carries a good tag; and the document must be about this job, and hold a proof or an error.
 pub(crate) fn believe(
     subject: &JobSubject,
     asked: AnswerMode,
@@ -427,8 +427,10 @@ pub(crate) fn believe(
     payload: &[u8],
 ) -> Option<Answer> {
     let document = (header.mode == asked).then(|| binding.open_answer(header, payload).ok()).flatten()?;
-    let answer: Answer = serde_json::from_slice(&document).ok()?;
-    let is_about_it = (&answer.job, &answer.tenant, &answer.circuit)
-        == (&subject.job, &subject.tenant, &subject.circuit);
-    (is_about_it && answer.code() == header.code).then_some(answer)
+    // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+    let answer: Answer = serde_json::from_str(str::from_utf8(&document).ok()?).ok()?;
+    let is_of_this_form = answer.version == VERSION && answer.to_proof().is_some() != answer.error.is_some();
+    let is_about_it =
+        (&answer.job, &answer.tenant, &answer.circuit) == (&subject.job, &subject.tenant, &subject.circuit);
+    (is_of_this_form && is_about_it && answer.code() == header.code).then_some(answer)
 }

@@ -55,7 +55,9 @@ impl File {
     }
 
     fn base64(&self, name: &str) -> Vec<u8> {
-        BASE64_STANDARD.decode(self.one(name)).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.name))
+        BASE64_STANDARD
+            .decode(self.one(name))
+            .unwrap_or_else(|error| panic!("{}: {name}: {error}", self.name))
     }
 
     fn hex<const N: usize>(&self, name: &str) -> [u8; N] {
@@ -123,6 +125,6 @@ fn the_vectors_change_many_things_in_many_ways() {
         println!("{field} | {mutation}");
     }
     println!("{} pairs, {successes} successes, {failures} failures", pairs.len());
-    assert_eq!((pairs.len(), successes, failures), (0, 0, 0));
+    assert_eq!((pairs.len(), successes, failures), (985, 92, 1086));
     assert!(failures >= 3 * successes);
 }

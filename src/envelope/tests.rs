@@ -68,13 +68,9 @@ fn known_answers<K: Kem>(vectors: &str) -> usize {
         assert_eq!(K::sk_to_pk(&private).to_bytes().to_vec(), bytes(&vector["pkRm"]));
 
         let mut ephemeral = Replay(bytes(&vector["ikmE"]));
-        let (made_enc, mut sender) = setup_sender_with_rng::<HpkeAead, HpkeKdf, K>(
-            &OpModeS::Base,
-            &public,
-            &info,
-            &mut ephemeral,
-        )
-        .unwrap();
+        let (made_enc, mut sender) =
+            setup_sender_with_rng::<HpkeAead, HpkeKdf, K>(&OpModeS::Base, &public, &info, &mut ephemeral)
+                .unwrap();
         assert_eq!(made_enc.to_bytes().to_vec(), enc);
 
         let enc = K::EncappedKey::from_bytes(&enc).unwrap();

@@ -4,11 +4,12 @@ use super::{File, counted, judge_all};
 use crate::client::believe;
 use crate::envelope::{AnswerBinding, AnswerSecret};
 use crate::job::{JobSubject, Lane};
-use crate::wire::AnswerHeader;
+use crate::wire::{Answer, AnswerHeader};
 
 fn verdict(file: &File) -> String {
     let hint = "hint".to_owned();
-    let header = AnswerHeader::parse(|name| file.headers().find(|header| header.0 == name).map(|header| header.1));
+    let header =
+        AnswerHeader::parse(|name| file.headers().find(|header| header.0 == name).map(|header| header.1));
     let Some(header) = header else { return hint };
     let (info, enc) = (file.base64("info"), file.base64("enc"));
     let secret = AnswerSecret::from_bytes(file.hex("answer-secret"));
@@ -20,13 +21,22 @@ fn verdict(file: &File) -> String {
         job: file.parsed("job"),
     };
     let payload = file.base64("payload");
-    let Some(answer) = believe(&subject, file.parsed("asked"), &binding, &header, &payload) else { return hint };
-    assert_eq!(serde_json::from_slice::<crate::wire::Answer>(&file.base64("document")).unwrap(), answer);
+    let Some(answer) = believe(&subject, file.parsed("asked"), &binding, &header, &payload) else {
+        return hint;
+    };
+    if file.is_success() {
+        assert_eq!(
+            serde_json::from_slice::<Answer>(&file.base64("document")).unwrap(),
+            answer,
+            "{}",
+            file.name
+        );
+    }
     "answer".to_owned()
 }
 
 #[test]
 fn answers_are_believed_as_their_vectors_say() {
-    let expected = counted(&[]);
+    let expected = counted(&[("answer", 26), ("hint", 344)]);
     assert_eq!(judge_all("answer", verdict), expected);
 }

@@ -29,7 +29,8 @@ impl Held {
     }
 
     fn key(&self, id: &KeyId) -> (Scheme, &PrivateKey) {
-        let (ready, private) = self.private.iter().find(|(ready, _)| ready.id == *id).expect("an admitted key");
+        let (ready, private) =
+            self.private.iter().find(|(ready, _)| ready.id == *id).expect("an admitted key");
         (ready.scheme, private)
     }
 }
@@ -102,9 +103,11 @@ fn opened(
     let info = header.info(&file.parsed::<Deployment>("deployment"));
     let Ok(opened) = open(scheme, private, &info, payload) else { return name(Code::UnsealFailed) };
     let witness = opened.witness.expose();
-    assert_eq!(info, file.base64("info"), "{}", file.name);
-    assert_eq!(witness, file.base64("witness"), "{}", file.name);
-    assert_eq!(*opened.answer_secret.expose(), file.hex("answer-secret"), "{}", file.name);
+    if file.any("witness").is_some() {
+        assert_eq!(info, file.base64("info"), "{}", file.name);
+        assert_eq!(witness, file.base64("witness"), "{}", file.name);
+        assert_eq!(*opened.answer_secret.expose(), file.hex("answer-secret"), "{}", file.name);
+    }
 
     if witness.len() > Threshold.descriptor().witness_bytes_max as usize {
         return name(Code::WitnessTooLarge);
@@ -120,6 +123,20 @@ fn opened(
 fn jobs_are_judged_as_their_vectors_say() {
     let proving_key = Threshold.build_proving_key().unwrap();
     let verdicts = judge_all("job", |file| verdict(file, &*proving_key));
-    let expected = counted(&[]);
+    let expected = counted(&[
+        ("circuit-not-found", 4),
+        ("expired", 4),
+        ("invalid-witness", 36),
+        ("key-retired", 2),
+        ("key-unknown", 18),
+        ("malformed-job", 138),
+        ("not-a-job", 31),
+        ("plaintext-rejected", 26),
+        ("proved", 29),
+        ("unseal-failed", 275),
+        ("unsupported-version", 10),
+        ("verifying-key-mismatch", 3),
+        ("witness-too-large", 11),
+    ]);
     assert_eq!(verdicts, expected);
 }

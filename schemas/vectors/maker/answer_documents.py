@@ -26,6 +26,16 @@ def make(answers):
     documents("hint", "job in capitals", lambda d: d | {"job": d["job"].upper()})
     for name in ("version", "job", "tenant", "circuit", "attempt", "timings_ms"):
         documents("hint", f"without {name}", without(name))
+    documents("hint", "of version 2", changed(version="2"))
+    documents("hint", "version a number", changed(version=1))
+    for name in ("verifying_key", "proof", "public_inputs"):
+        documents("hint", f"a proof without {name}", without(name))
+    documents("hint", "neither a proof nor an error",
+              lambda d: {key: value for key, value in failed().items() if key != "error"})  # fmt: skip
+    documents("hint", "a proof and an error", lambda d: d | failed(), "Which one counts would be anybody's choice.",
+              outcome="refused", code="INVALID_WITNESS")  # fmt: skip
+    documents("hint", "an error without its code", lambda d: d | {"error": {"message": "no"}}, "", failed,
+              outcome="refused", code="INVALID_WITNESS")  # fmt: skip
     documents("hint", "an error under OK", lambda d: failed())
     documents("hint", "a proof under an error", lambda d: d, outcome="refused", code="INVALID_WITNESS")
     documents("hint", "an error of another code", lambda d: failed("OUT_OF_MEMORY", "prove"), outcome="failed", code="TIMEOUT")
@@ -35,7 +45,7 @@ def make(answers):
     documents("hint", "job a number", changed(job=7))
     documents("hint", "proof in base64url", lambda d: d | {"proof": base64.urlsafe_b64encode(b"\xfb\xff\xfe" * 99).decode()})
     documents("hint", "proof without padding", lambda d: d | {"proof": base64.b64encode(b"proof").decode().rstrip("=")})
-    documents("hint", "proof in hexadecimal", lambda d: d | {"proof": "0x70726f6f66"})
+    documents("hint", "proof in hexadecimal", lambda d: d | {"proof": "0x70726f6f6600"})
     documents("hint", "verifying key in capitals", lambda d: d | {"verifying_key": d["verifying_key"].upper()})
     documents("hint", "empty", lambda d: b"")
     documents("hint", "an array", lambda d: b"[" + compact(d) + b"]")

@@ -76,14 +76,17 @@ def xwing_combiner(ss_m: bytes, ss_x: bytes, ct_x: bytes, pk_x: bytes) -> bytes:
     return hashlib.sha3_256(ss_m + ss_x + ct_x + pk_x + XWING_LABEL).digest()
 
 
-def encapsulate(scheme: str, public: bytes, ephemeral: bytes) -> tuple[bytes, bytes]:
-    """The shared secret and `enc`."""
+def encapsulate(scheme: str, public: bytes, ephemeral: bytes, top_bit: bool = False) -> tuple[bytes, bytes]:
+    """The shared secret and `enc`; with `top_bit`, in which the bit that X25519 ignores is set."""
+    def spelled(point: bytes) -> bytes:
+        return point[:-1] + bytes([point[-1] | 0x80]) if top_bit else point
+
     if scheme == "x25519":
-        enc = x25519_public(ephemeral)
+        enc = spelled(x25519_public(ephemeral))
         return dhkem_secret(x25519(ephemeral, public), enc, public), enc
     pk_m, pk_x = public[:PK_M_BYTES], public[PK_M_BYTES:]
     ss_m, ct_m = ML_KEM_768._encaps_internal(pk_m, ephemeral[:32])
-    ct_x = x25519_public(ephemeral[32:])
+    ct_x = spelled(x25519_public(ephemeral[32:]))
     return xwing_combiner(ss_m, x25519(ephemeral[32:], pk_x), ct_x, pk_x), ct_m + ct_x
 
 
