@@ -189,14 +189,13 @@ def _read_circuit(circuit: Members) -> BundleCircuit:
 
 def _proof_keys(circuit: Members, verifying_key: Digest) -> tuple[Digest, ...]:
     """A circuit with several verifying keys names them all by the digest of their sorted lines; with one, that one."""
-    keys = circuit.objects("verifying_keys") if circuit.has("verifying_keys") else []
+    keys = circuit.objects("verifying_keys") if "verifying_keys" in circuit.names() else []
     if not keys:
         return (verifying_key,)
     digests = [Digest(key.text("digest", DIGEST)) for key in keys]
-    if digests == [verifying_key]:
-        return (verifying_key,)
     lines = sorted(f"{key.text('label')}:{digest}\n".encode() for key, digest in zip(keys, digests, strict=True))
-    if "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest() != verifying_key:
+    of_all = digests[0] if len(digests) == 1 else "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest()
+    if of_all != verifying_key:
         raise Malformed("a circuit's verifying keys do not make its digest")
     return tuple(digests)
 

@@ -171,12 +171,12 @@ function readCircuit(circuit: Members): BundleCircuit {
 
 /** A circuit with several verifying keys names them all by the digest of their sorted lines; with one, that one. */
 function proofKeys(circuit: Members, verifyingKey: Digest): Digest[] {
-  const keys = circuit.has("verifying_keys") ? circuit.list("verifying_keys") : [];
+  const keys = circuit.names().includes("verifying_keys") ? circuit.list("verifying_keys") : [];
   if (keys.length === 0) return [verifyingKey];
   const digests = keys.map((key) => key.text("digest", SHAPES.digest) as Digest);
-  if (digests.length === 1 && digests[0] === verifyingKey) return digests;
   const lines = keys.map((key, at) => Buffer.from(`${key.text("label")}:${digests[at]}\n`, "utf8"));
-  if (`sha256:${hex(sha256(...lines.sort(Buffer.compare)))}` !== verifyingKey) {
+  const ofAll = digests.length === 1 ? digests[0] : `sha256:${hex(sha256(...lines.sort(Buffer.compare)))}`;
+  if (ofAll !== verifyingKey) {
     throw new Malformed("a circuit's verifying keys do not make its digest");
   }
   return digests;
