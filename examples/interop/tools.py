@@ -67,6 +67,6 @@ def _once(lock: Path, command: list[str], folder: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    ended = subprocess.run(command, cwd=folder, timeout=300, stdin=subprocess.DEVNULL)
+    ended = subprocess.run(command, cwd=folder, timeout=300, check=False, stdin=subprocess.DEVNULL)
     if ended.returncode != 0:
         raise Missing(f"this failed: {' '.join(command)}")
