@@ -187,8 +187,8 @@ def seal_opens(vector: dict[str, Any]) -> bool:
     )
     of = scheme(vector.get("scheme", "x25519"))
     opened = open_seal(of, bytes.fromhex(vector["private_key"]), header.info(), bytes.fromhex(vector["payload"]))
-    if opened is None:
-        return False
+    if opened is None or "witness" not in vector:
+        return opened is not None
     expected = (bytes.fromhex(vector["witness"]), bytes.fromhex(vector["answer_secret"]))
     return (opened.witness, opened.answer_secret) == expected
 
@@ -197,8 +197,8 @@ def answer_opens(vector: dict[str, Any]) -> bool:
     secret = bytes.fromhex(vector["answer_secret"])
     keys = AnswerKeys(vector["info"].encode(), bytes.fromhex(vector["enc"]), secret)
     opened = open_answer(keys, Message(vector["headers"], bytes.fromhex(vector["payload"])))
-    if isinstance(opened, Hint):
-        return False
+    if isinstance(opened, Hint) or "document" not in vector:
+        return not isinstance(opened, Hint)
     document: str = vector["document"]
     return opened.document == document.encode()
 

@@ -219,7 +219,7 @@ async function sealOpens(vector: Members): Promise<boolean> {
   } as JobHeader);
   const which = scheme(vector.has("scheme") ? vector.text("scheme") : "x25519");
   const opened = await openSeal(which, fromHex(vector.text("private_key")), info, fromHex(vector.text("payload")));
-  if (opened === undefined) return false;
+  if (opened === undefined || !vector.has("witness")) return opened !== undefined;
   return hex(opened.witness) === vector.text("witness") && hex(opened.answerSecret) === vector.text("answer_secret");
 }
 
@@ -232,7 +232,8 @@ async function answerOpens(vector: Members): Promise<boolean> {
   };
   const header = (name: string): string | undefined => (headers.has(name) ? headers.text(name) : undefined);
   const opened = openAnswer(keys, { header, payload: fromHex(vector.text("payload")) });
-  return opened.kind === "answer" && textOf(opened.document) === vector.text("document");
+  if (opened.kind === "hint") return false;
+  return !vector.has("document") || textOf(opened.document) === vector.text("document");
 }
 
 async function bundleAccepted(vector: Members): Promise<boolean> {
