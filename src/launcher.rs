@@ -3,17 +3,21 @@
 //! What a locked process starts is locked as well, so a service cannot start a process that reads keys.
 //! Before it locks itself it starts this one, which hears nothing but connections: each of them becomes the
 //! control connection of a new chamber. It parses no byte, holds no key, and knows no network. It reaps its
-//! chambers, kills those that outlive their service, and clears their sockets away.
+//! chambers, kills those that outlive their service, and clears their sockets away; and it tells the service
+//! when keys or bundle have changed on disk.
 //!
 //! ```text
 //! service ── connects ──▶ launcher ── starts ──▶ chamber ── forks ──▶ jobs
 //!    └──────────── that connection is the chamber's control ──┘
 //! ```
 //!
-//! The first connection is the service's own life: when it closes, the launcher ends its chambers and itself.
+//! The first connection is the service's own life: when it closes, the launcher ends its chambers and itself. On
+//! the second the launcher says what has changed.
+
+mod changes;
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -24,7 +28,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
+
+use changes::Changes;
+pub use changes::{Notice, Watched};
 
 /// How many chambers there may be at once: one at work, and one that takes over from it.
 pub const CHAMBERS_MAX: usize = 2;
@@ -32,34 +39,39 @@ pub const CHAMBERS_MAX: usize = 2;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The launcher's socket, in its folder.
 const SOCKET: &str = "launcher.sock";
+/// A changed bundle, in its folder.
+const BUNDLE: &str = "bundle.json";
 
 /// The service's end.
 #[derive(Debug)]
 pub struct Launcher {
-    socket: PathBuf,
+    folder: PathBuf,
     /// The launcher lives as long as this connection, and is reaped by whoever adopts it.
     life: UnixStream,
+    notices: UnixStream,
 }
 
 impl Launcher {
-    /// Starts a launcher, which starts chambers of this very program with these arguments, for as long as
-    /// what this returns is kept.
+    /// Starts a launcher, which starts chambers of this very program with these arguments and looks for
+    /// changes, for as long as what this returns is kept.
     ///
     /// # Errors
     /// When a folder for sockets cannot be made, or the process not be started.
-    pub fn start(chamber: &[OsString]) -> io::Result<Self> {
+    pub fn start(watched: &Watched, chamber: &[OsString]) -> io::Result<Self> {
         // Others cannot look into it, nor connect to what lies in it.
         let folder = tempfile::Builder::new().prefix("sealprove-").tempdir()?;
         let socket = folder.path().join(SOCKET);
         let listener = UnixListener::bind(&socket)?;
         let life = UnixStream::connect(&socket)?;
+        let notices = UnixStream::connect(&socket)?;
         let mut command = program();
-        command.arg("launcher").arg("--folder").arg(folder.path()).arg("--").args(chamber);
+        command.arg("launcher").arg("--folder").arg(folder.path());
+        command.arg("--keys").arg(&watched.keys).arg("--bundle").arg(&watched.bundle);
+        command.arg("--").args(chamber);
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "SEALPROVE_LOG"));
         command.stdin(OwnedFd::from(listener)).stdout(Stdio::null()).spawn()?;
         // From here on the folder is the launcher's to remove.
-        let _ = folder.keep();
-        Ok(Launcher { socket, life })
+        Ok(Launcher { folder: folder.keep(), life, notices })
     }
 
     /// Has it end its chambers and itself, and returns when they are gone. Blocks, for seconds at the most.
@@ -71,8 +83,26 @@ impl Launcher {
     }
 
     /// Where to connect for a new chamber; the connection is its control.
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join(SOCKET)
+    }
+
+    /// Where [`Notice`]s come in, a byte each.
+    ///
+    /// # Errors
+    /// When the operating system refuses it.
+    pub fn notices(&self) -> io::Result<UnixStream> {
+        self.notices.try_clone()
+    }
+
+    /// The folder of sockets and of what the launcher lays there. Who starts chambers owns it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the bundle lies once it has changed.
+    pub fn bundle(&self) -> PathBuf {
+        self.folder.join(BUNDLE)
     }
 }
 
@@ -87,12 +117,17 @@ fn program() -> Command {
 ///
 /// # Errors
 /// When the operating system refuses it something.
-pub fn run(folder: PathBuf, chamber: Vec<OsString>, listener: OwnedFd) -> io::Result<()> {
+pub fn run(folder: PathBuf, watched: Watched, chamber: Vec<OsString>, listener: OwnedFd) -> io::Result<()> {
     crate::chamber::leave_stopping_to_the_service();
+    let changes = Changes::of(watched, folder.join(BUNDLE));
     let folder = Folder(folder);
     let listener = UnixListener::from(listener);
     let (life, _) = listener.accept()?;
-    let mut launching = Launching { folder, chamber, listener, life, chambers: Vec::new(), started: 0 };
+    let (notices, _) = listener.accept()?;
+    // A service that does not read is not waited for.
+    notices.set_nonblocking(true)?;
+    let mut launching =
+        Launching { folder, changes, chamber, listener, life, notices, chambers: Vec::new(), started: 0 };
     while launching.is_needed() {
         launching.step()?;
     }
@@ -111,9 +146,11 @@ impl Drop for Folder {
 
 struct Launching {
     folder: Folder,
+    changes: Changes,
     chamber: Vec<OsString>,
     listener: UnixListener,
     life: UnixStream,
+    notices: UnixStream,
     chambers: Vec<Running>,
     started: usize,
 }
@@ -146,7 +183,18 @@ impl Launching {
         if knocked && self.has_service() {
             self.accept()?;
         }
+        if self.has_service() {
+            self.tell_changes();
+        }
         Ok(())
+    }
+
+    fn tell_changes(&mut self) {
+        for notice in self.changes.look() {
+            info!(?notice, "changed on disk");
+            // A service that cannot take one byte has not read hundreds, any of which says the same.
+            let _ = (&self.notices).write(&[notice.to_byte()]);
+        }
     }
 
     /// Until something happens; says whether a connection is wanted.
@@ -162,6 +210,7 @@ impl Launching {
         fds.extend(self.chambers.iter().map(|chamber| PollFd::new(&chamber.pidfd, PollFlags::IN)));
         let nearest = self.chambers.iter().filter_map(|chamber| chamber.until).min();
         let left = nearest.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.into_iter().chain(self.has_service().then(|| self.changes.left())).min();
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         match rustix::event::poll(&mut fds, left.as_ref()) {
             Ok(_) => Ok(fds.first().is_some_and(|first| first.revents().contains(PollFlags::IN))),

@@ -11,6 +11,7 @@ mod chambers;
 mod limits;
 mod line;
 mod link;
+mod published;
 mod selftest;
 mod start;
 pub mod streams;
@@ -53,13 +54,14 @@ use crate::bundle::{Bundle, BundleError};
 use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
 use crate::frame::Locks;
-use crate::job::CircuitId;
+use crate::job::{CircuitId, Deployment};
 use crate::metrics::Metrics;
 use crate::sandbox::LockError;
 use chambers::{Chambers, Start, Supervisor};
 use limits::{Budget, Limits};
 use live::Live;
 use pace::Pace;
+use published::Published;
 use readiness::Readiness;
 use room::Room;
 use selftest::SelfTest;
@@ -86,6 +88,11 @@ pub enum ServiceError {
     /// The bundle has run out.
     #[error("the bundle expired at {0} (Unix seconds); sign a new one with `sealprove bundle sign`")]
     BundleExpired(u64),
+    /// The bundle is somebody else's.
+    #[error(
+        "the bundle is of the deployment {0} or signed by another identity; restart the service to change either"
+    )]
+    OtherDeployment(Deployment),
     /// The bundle promises what the chamber does not have.
     #[error("the bundle lists {what}, which this service does not have: deploy first, publish second")]
     BundleAhead {
@@ -138,7 +145,7 @@ struct Shared {
     client: Client,
     context: jetstream::Context,
     config: ServiceConfig,
-    bundle: Bundle,
+    published: Arc<Published>,
     metrics: Arc<Metrics>,
     chambers: Chambers,
     pace: Arc<Pace>,
@@ -185,20 +192,22 @@ pub async fn run(
     setup: Setup,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServiceError> {
-    let Setup { config, bundle, served, limits, samples, launcher, available_bytes, locks } = setup;
-    let metrics = Arc::new(Metrics::new(bundle.circuits.iter().map(|circuit| circuit.id.clone()).collect()));
+    let Setup { config, signed, limits, samples, launcher, available_bytes, locks } = setup;
+    let metrics = Arc::new(Metrics::new(limits.keys().cloned().collect()));
     metrics.slots(config.service.slots);
     let room = Arc::new(Room::default());
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
     let bound = open_admin(config.admin.listen, &metrics, &readiness).await?;
-    info!(address = %bound, deployment = %bundle.deployment, serial = bundle.serial, "admin address open");
+    let Bundle { deployment, serial, .. } = &signed.bundle;
+    info!(address = %bound, %deployment, serial, "admin address open");
     tell_locks("service", locks, &metrics);
 
     let pace = Arc::new(Pace::default());
     let budget = Budget::new(available_bytes, config.service.slots, limits.values().copied());
+    let published = Arc::new(Published::new(signed));
     let self_test =
-        SelfTest { bundle: bundle.clone(), samples, pace: pace.clone(), metrics: metrics.clone() };
-    let start = Start { launcher, budget, self_test, metrics: metrics.clone() };
+        SelfTest { published: published.clone(), samples, pace: pace.clone(), metrics: metrics.clone() };
+    let start = Start { launcher, budget, published: published.clone(), self_test, metrics: metrics.clone() };
     let (chambers, mut supervisor) = Chambers::start(start);
     let health = readiness.clone();
     chambers.follow(move |ready| health.chamber(ready));
@@ -207,7 +216,7 @@ pub async fn run(
     let heard = move |event| health.heard(event);
     let started = async {
         let client = line::connect(&config, metrics.clone(), heard).await?;
-        let context = start::wait_for_all(&client, &config, &bundle, &chambers, &readiness).await?;
+        let context = start::wait_for_all(&client, &config, &chambers, &readiness).await?;
         Ok::<_, ServiceError>((client, context))
     };
     let started = tokio::select! {
@@ -228,7 +237,7 @@ pub async fn run(
         client,
         context,
         config,
-        bundle,
+        published,
         metrics,
         chambers,
         pace,
@@ -238,7 +247,7 @@ pub async fn run(
         readiness: readiness.clone(),
         hand_back,
     });
-    let mut background = beside_jobs(&shared, served);
+    let mut background = beside_jobs(&shared);
     let mut jobs = JoinSet::new();
     info!(slots = shared.config.service.slots, "ready");
     let ended = tokio::select! {
@@ -289,9 +298,9 @@ async fn finish(
 }
 
 /// What a service does besides its jobs, until it has ended the last of them.
-fn beside_jobs(shared: &Arc<Shared>, bundle: Vec<u8>) -> JoinSet<()> {
+fn beside_jobs(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut background = JoinSet::new();
-    background.spawn(desk::serve(shared.clone(), bundle));
+    background.spawn(desk::serve(shared.clone()));
     background.spawn(room::watch(shared.clone()));
     background.spawn(sweep::serve(shared.clone()));
     background

@@ -58,6 +58,10 @@ pub(super) struct ChamberArgs {
 pub(super) struct LauncherArgs {
     #[arg(long)]
     folder: PathBuf,
+    #[arg(long)]
+    keys: PathBuf,
+    #[arg(long)]
+    bundle: PathBuf,
     /// The arguments of every chamber
     #[arg(last = true)]
     chamber: Vec<OsString>,
@@ -92,7 +96,9 @@ pub(super) fn serve(args: &ServeArgs, circuits: &Circuits) -> Outcome_ {
 
 /// Starts chambers. What the service connects to is standard input.
 pub(super) fn launcher(args: LauncherArgs) -> Outcome_ {
-    launcher::run(args.folder, args.chamber, std::io::stdin().as_fd().try_clone_to_owned()?)?;
+    let watched = launcher::Watched { keys: args.keys, bundle: args.bundle };
+    let listener = std::io::stdin().as_fd().try_clone_to_owned()?;
+    launcher::run(args.folder, watched, args.chamber, listener)?;
     Ok(Exit::Done)
 }
 

@@ -1,23 +1,27 @@
 //! The service's chambers, one after the other: each is started through the launcher, has to fit into memory
 //! and to pass the self-test, and only then gets jobs. One that dies is followed by another; one in which a
-//! job broke a rule is replaced, and ends with its last job.
+//! job broke a rule is replaced, and so is one whose keys are not those on disk any more. What is replaced ends
+//! with its last job.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::ServiceError;
 use super::limits::Budget;
 use super::link::Live;
+use super::published::Published;
 use super::selftest::SelfTest;
 use crate::broker::Backoff;
-use crate::launcher::Launcher;
+use crate::launcher::{Launcher, Notice};
 use crate::metrics::Metrics;
 
 /// The first and the longest wait before a chamber that died is followed by another.
@@ -30,7 +34,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The chamber of this service, whichever process it is at the moment.
 pub(super) struct Chambers {
     live: watch::Receiver<Option<Arc<Live>>>,
-    replace: Arc<Notify>,
+    rule_broken: Arc<Notify>,
 }
 
 /// What sees to it that there is a chamber.
@@ -43,6 +47,7 @@ pub(super) struct Supervisor {
 pub(super) struct Start {
     pub(super) launcher: Launcher,
     pub(super) budget: Budget,
+    pub(super) published: Arc<Published>,
     pub(super) self_test: SelfTest,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -52,9 +57,15 @@ impl Chambers {
     pub(super) fn start(start: Start) -> (Self, Supervisor) {
         let (live_sender, live) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
-        let replace = Arc::new(Notify::new());
-        let succession = Succession { start, live: live_sender, replace: replace.clone(), stopped };
-        (Chambers { live, replace }, Supervisor { task: tokio::spawn(succession.run()), stop })
+        let rule_broken = Arc::new(Notify::new());
+        let succession = Succession {
+            start,
+            live: live_sender,
+            rule_broken: rule_broken.clone(),
+            keys_changed: Arc::new(Notify::new()),
+            stopped,
+        };
+        (Chambers { live, rule_broken }, Supervisor { task: tokio::spawn(succession.run()), stop })
     }
 
     /// The chamber, if it is ready.
@@ -64,7 +75,7 @@ impl Chambers {
 
     /// A job broke a rule in there: another chamber takes over.
     pub(super) fn replace(&self) {
-        self.replace.notify_one();
+        self.rule_broken.notify_one();
     }
 
     /// Says to `follow` whether a chamber is ready, now and at every change.
@@ -116,14 +127,18 @@ impl Supervisor {
 struct Succession {
     start: Start,
     live: watch::Sender<Option<Arc<Live>>>,
-    replace: Arc<Notify>,
+    rule_broken: Arc<Notify>,
+    keys_changed: Arc<Notify>,
     stopped: watch::Receiver<bool>,
 }
 
 impl Succession {
     /// Until it is stopped, or there can be no chamber; then nothing that was started is left.
     async fn run(self) -> Result<(), ServiceError> {
-        let ended = self.succeed().await;
+        let ended = tokio::select! {
+            ended = self.succeed() => ended,
+            Err(gone) = self.heed() => Err(ServiceError::Launcher(gone)),
+        };
         let launcher = self.start.launcher;
         // It does not panic, and were it to, the launcher would end with this process.
         let _ = tokio::task::spawn_blocking(move || launcher.finish()).await;
@@ -138,7 +153,7 @@ impl Succession {
         let mut is_first = true;
         while !*self.stopped.borrow() {
             let started = tokio::select! {
-                started = self.next() => started,
+                started = self.next(is_first) => started,
                 () = self.stop() => break,
             };
             match started {
@@ -146,6 +161,7 @@ impl Succession {
                     let was_first = std::mem::take(&mut is_first);
                     waits = Backoff::new(RESTART_WAIT);
                     self.live.send_replace(Some(next.live.clone()));
+                    self.publish(&next.live);
                     if let Some(old) = current.replace(next) {
                         retired.spawn(old.retire());
                     }
@@ -161,14 +177,19 @@ impl Succession {
         Ok(())
     }
 
-    /// A chamber that could take jobs.
-    async fn next(&self) -> Result<Working, ServiceError> {
-        let Start { launcher, budget, self_test, metrics } = &self.start;
+    /// A chamber that could take jobs. The first one has to have everything that the bundle lists; one that takes
+    /// over may lack a key that was destroyed.
+    async fn next(&self, is_first: bool) -> Result<Working, ServiceError> {
+        let Start { launcher, budget, published, self_test, metrics } = &self.start;
         metrics.chamber_started();
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
         let (mut control, order) = connection.into_split();
         let live = Live::announced(&mut control, metrics).await.ok_or(ServiceError::Chamber)?;
         let live = Arc::new(live);
+        match is_first {
+            true => published.now().agrees_with(&live)?,
+            false => published.admits(&live)?,
+        }
         super::tell_locks("chamber", live.locks, metrics);
         let hearing = tokio::spawn(hear(live.clone(), control, self.live.clone(), metrics.clone()));
         let working = Working { live, hearing, _order: order };
@@ -192,18 +213,51 @@ impl Succession {
             std::future::pending().await
         };
         let not_before = Instant::now() + REPLACE_WAIT;
-        let replace = async {
-            self.replace.notified().await;
+        let rule_broken = async {
+            self.rule_broken.notified().await;
             warn!("a job broke a rule: another chamber takes over");
             tokio::time::sleep_until(not_before).await;
         };
         tokio::select! {
             fault = largest => return fault,
-            () = replace => {}
+            () = rule_broken => {}
+            () = self.keys_changed.notified() => info!("the keys have changed: another chamber takes over"),
             _ = hearing => {}
             () = self.stop() => {}
         }
         Ok(())
+    }
+
+    /// Serves a bundle that has waited for this chamber.
+    fn publish(&self, live: &Live) {
+        if let Err(cause) = self.start.published.advance(live) {
+            warn!(%cause, "the new bundle is not served yet");
+        }
+    }
+
+    /// Hears from the launcher what has changed on disk; ends when the launcher does.
+    async fn heed(&self) -> std::io::Result<Infallible> {
+        let notices = self.start.launcher.notices()?;
+        notices.set_nonblocking(true)?;
+        let mut notices = UnixStream::from_std(notices)?;
+        loop {
+            match Notice::from_byte(notices.read_u8().await?) {
+                Some(Notice::Keys) => self.keys_changed.notify_one(),
+                Some(Notice::Bundle) => self.take_bundle().await,
+                None => {}
+            }
+        }
+    }
+
+    async fn take_bundle(&self) {
+        let Start { launcher, published, .. } = &self.start;
+        match tokio::fs::read(launcher.bundle()).await {
+            Ok(bytes) => {
+                let live = self.live.borrow().clone();
+                published.offer(&bytes, live.as_deref());
+            }
+            Err(cause) => error!(%cause, "the changed bundle cannot be read"),
+        }
     }
 
     /// Until all is to end.

@@ -13,13 +13,13 @@ use super::{Shared, cancel};
 /// Of all services, one answers a request.
 const QUEUE_GROUP: &str = "sealprove";
 
-/// Answers requests until the service ends. `bundle` is what everybody gets who asks for it.
-pub(super) async fn serve(shared: Arc<Shared>, bundle: Vec<u8>) {
+/// Answers requests until the service ends.
+pub(super) async fn serve(shared: Arc<Shared>) {
     loop {
         let line = Line::dial(&shared).await;
         let requests = async {
             tokio::join!(
-                give_bundle(&line.client, &shared, &bundle),
+                give_bundle(&line.client, &shared),
                 cancel::serve(&line.client, &shared),
                 shared.live.follow(&line.client, &shared.config.prefix),
                 // By the time the broker has heard this, it has heard the subscriptions.
@@ -35,11 +35,11 @@ pub(super) async fn serve(shared: Arc<Shared>, bundle: Vec<u8>) {
 }
 
 /// Answers everybody who asks for the bundle with the same bytes.
-async fn give_bundle(client: &Client, shared: &Shared, bundle: &[u8]) {
+async fn give_bundle(client: &Client, shared: &Shared) {
     let Some(mut requests) = listen(client, shared.config.prefix.bundle()).await else { return };
     while let Some(request) = requests.next().await {
         if let Some(reply) = request.reply {
-            let _ = client.publish(reply, bundle.to_vec().into()).await;
+            let _ = client.publish(reply, shared.published.now().bytes.clone().into()).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::net::UnixStream;
 
 use super::limits::Limits;
 use super::link::{Live, NoReply};
+use super::published::Published;
 use super::selftest::{Sample, SelfTest};
 use super::{ServiceError, Setup};
 use crate::frame::{End, Locks};
@@ -60,8 +61,12 @@ pub async fn examine(setup: Setup) -> Result<Vec<Finding>, ServiceError> {
     let counted = metrics.clone();
     tokio::spawn(async move { hearing.hear(&mut control, &counted).await });
 
-    let self_test =
-        SelfTest { bundle: setup.bundle.clone(), samples: Vec::new(), pace: Arc::default(), metrics };
+    let self_test = SelfTest {
+        published: Arc::new(Published::new(setup.signed)),
+        samples: Vec::new(),
+        pace: Arc::default(),
+        metrics,
+    };
     let limits = setup.limits.get(&Attempts::id()).copied().unwrap_or_default();
     for attempt in Attempt::ALL {
         findings.push(of_job(&self_test, &chamber, attempt, limits).await);

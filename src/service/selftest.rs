@@ -13,11 +13,12 @@ use super::ServiceError;
 use super::limits::Limits;
 use super::link::{Live, NoReply, Reply};
 use super::pace::Pace;
-use crate::bundle::{Bundle, BundleKey};
+use super::published::{Published, Signed};
+use crate::bundle::BundleKey;
 use crate::clock::unix_now;
 use crate::envelope::{Scheme, seal, sealed_bytes};
 use crate::frame::{End, JobHead};
-use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
+use crate::job::{AnswerMode, CircuitId, Deployment, JobId, JobSubject, Lane, Tenant};
 use crate::metrics::Metrics;
 use crate::wire::{Code, JobHeader, VerifyingKeyPin};
 
@@ -39,7 +40,7 @@ pub(super) struct Sample {
 
 /// What every chamber must pass.
 pub(super) struct SelfTest {
-    pub(super) bundle: Bundle,
+    pub(super) published: Arc<Published>,
     pub(super) samples: Vec<Sample>,
     pub(super) pace: Arc<Pace>,
     pub(super) metrics: Arc<Metrics>,
@@ -81,36 +82,21 @@ impl SelfTest {
 
     /// Has a sample proved as a job is; `None` where there is no key to seal it to.
     pub(super) async fn send(&self, chamber: &Live, sample: &Sample) -> Option<Result<Reply, NoReply>> {
-        let (head, payload) = self.job(sample, self.key(chamber)?)?;
+        let (signed, key) = self.key(chamber)?;
+        let (head, payload) = job(sample, &signed.bundle.deployment, &key)?;
         Some(chamber.prove(sample.limits, &head, &payload, std::future::pending()).await)
     }
 
-    /// The key that clients would seal to now; any that the chamber has, where there is none.
-    fn key(&self, chamber: &Live) -> Option<&BundleKey> {
+    /// A key that the chamber has, of the bundle that is served or of the one that waits: the one that clients
+    /// would seal to now, else any.
+    fn key(&self, chamber: &Live) -> Option<(Arc<Signed>, BundleKey)> {
         let is_there = |key: &&BundleKey| chamber.keys.scheme_of(&key.id).is_some();
         let now = unix_now();
-        let chosen = self.bundle.key_for(&Scheme::ALL, now, now).filter(is_there);
-        chosen.or_else(|| self.bundle.keys.iter().find(is_there))
-    }
-
-    /// A job like any other, whose answer is for nobody.
-    fn job(&self, sample: &Sample, key: &BundleKey) -> Option<(JobHead, Vec<u8>)> {
-        let subject = JobSubject {
-            tenant: Tenant::default(),
-            lane: Lane::Standard,
-            circuit: sample.circuit.clone(),
-            job: JobId::random(),
-        };
-        let header = JobHeader {
-            subject,
-            key: key.id.clone(),
-            expires: unix_now() + LIFETIME_SECONDS,
-            answer: AnswerMode::Open,
-            verifying_key: VerifyingKeyPin::Any,
-        };
-        let info = header.info(&self.bundle.deployment);
-        let sealed = seal(key.scheme, &key.public_key.0, &info, &sample.bytes).ok()?;
-        Some((JobHead::of(header, 1, 0), sealed.payload))
+        self.published.all().into_iter().find_map(|signed| {
+            let chosen = signed.bundle.key_for(&Scheme::ALL, now, now).filter(is_there);
+            let key = chosen.or_else(|| signed.bundle.keys.iter().find(is_there)).cloned()?;
+            Some((signed, key))
+        })
     }
 
     fn learn(&self, sample: &Sample, reply: &Reply) {
@@ -127,6 +113,26 @@ impl SelfTest {
             warn!(%circuit, proved_ms, %limit, "a proof here takes more than half of its time limit");
         }
     }
+}
+
+/// A job like any other, whose answer is for nobody.
+fn job(sample: &Sample, deployment: &Deployment, key: &BundleKey) -> Option<(JobHead, Vec<u8>)> {
+    let subject = JobSubject {
+        tenant: Tenant::default(),
+        lane: Lane::Standard,
+        circuit: sample.circuit.clone(),
+        job: JobId::random(),
+    };
+    let header = JobHeader {
+        subject,
+        key: key.id.clone(),
+        expires: unix_now() + LIFETIME_SECONDS,
+        answer: AnswerMode::Open,
+        verifying_key: VerifyingKeyPin::Any,
+    };
+    let info = header.info(deployment);
+    let sealed = seal(key.scheme, &key.public_key.0, &info, &sample.bytes).ok()?;
+    Some((JobHead::of(header, 1, 0), sealed.payload))
 }
 
 fn with_remedy(circuit: &CircuitId, cause: NoReply) -> String {

@@ -11,18 +11,18 @@ use tracing::{error, warn};
 
 use super::chambers::Chambers;
 use super::limits::{self, Limits};
-use super::link::Live;
+use super::published::Signed;
 use super::readiness::Readiness;
 use super::selftest::Sample;
 use super::{ServiceError, streams};
 use crate::broker::{Backoff, STATUS_STREAM};
-use crate::bundle::{Bundle, SignedBundle};
+use crate::bundle::Bundle;
 use crate::circuit::{Circuit, Circuits, Descriptor};
 use crate::clock::unix_now;
 use crate::config::{Sandbox, ServiceConfig};
 use crate::frame::Locks;
 use crate::job::CircuitId;
-use crate::launcher::Launcher;
+use crate::launcher::{Launcher, Watched};
 use crate::sandbox::{self, Readable};
 
 /// The first and the longest wait before the broker is tried again.
@@ -34,9 +34,7 @@ const CLOCK_SECONDS: u64 = 60;
 #[derive(Debug)]
 pub struct Setup {
     pub(super) config: ServiceConfig,
-    pub(super) bundle: Bundle,
-    /// What clients get who ask for the bundle.
-    pub(super) served: Vec<u8>,
+    pub(super) signed: Signed,
     pub(super) limits: HashMap<CircuitId, Limits>,
     pub(super) samples: Vec<Sample>,
     pub(super) launcher: Launcher,
@@ -54,35 +52,30 @@ impl Setup {
     /// # Errors
     /// When the bundle is no good, a process cannot be started, or a lock does not close.
     pub fn new(config: ServiceConfig, circuits: &Circuits) -> Result<Self, ServiceError> {
-        let (signed, bundle) = read_bundle(&config)?;
-        let circuits = circuits.clone().retain(|id| bundle.circuit(id).is_some());
+        let signed = read_bundle(&config)?;
+        let circuits = circuits.clone().retain(|id| signed.bundle.circuit(id).is_some());
         let limits: HashMap<_, _> = circuits
             .iter()
             .map(|(id, circuit)| (id.clone(), limits_of(&circuit.descriptor(), &config)))
             .collect();
-        let launcher = Launcher::start(&chamber_arguments(&config, &bundle, &limits));
+        let watched = Watched { keys: config.keys.clone(), bundle: config.bundle.clone() };
+        let launcher = Launcher::start(&watched, &chamber_arguments(&config, &signed.bundle, &limits));
         let launcher = launcher.map_err(ServiceError::Launcher)?;
         let available_bytes = config.service.memory.map_or_else(limits::available, |memory| memory.as_u64());
         let locks = match config.service.sandbox {
-            Sandbox::On => sandbox::lock_service(&readable(&config))?,
+            Sandbox::On => sandbox::lock_service(&readable(&config).and(&launcher.bundle()))?,
             Sandbox::Off => Locks::default(),
         };
         let samples = samples(&circuits, &limits);
-        let served = signed.to_json();
-        Ok(Setup { config, bundle, served, limits, samples, launcher, available_bytes, locks })
+        Ok(Setup { config, signed, limits, samples, launcher, available_bytes, locks })
     }
 }
 
-/// The bundle that is served, and what it says.
-fn read_bundle(config: &ServiceConfig) -> Result<(SignedBundle, Bundle), ServiceError> {
+/// The bundle that is served first.
+fn read_bundle(config: &ServiceConfig) -> Result<Signed, ServiceError> {
     let path = config.bundle.clone();
     let bytes = std::fs::read(&path).map_err(|source| ServiceError::ReadBundle { path, source })?;
-    let signed = SignedBundle::from_json(&bytes)?;
-    let bundle = signed.read_unverified()?;
-    if bundle.expires_at <= unix_now() {
-        return Err(ServiceError::BundleExpired(bundle.expires_at));
-    }
-    Ok((signed, bundle))
+    Signed::read(&bytes)
 }
 
 /// What a job of this circuit may use: what the operator says, else what the circuit says.
@@ -135,14 +128,13 @@ fn samples(circuits: &Circuits, limits: &HashMap<CircuitId, Limits>) -> Vec<Samp
 pub(super) async fn wait_for_all(
     client: &Client,
     config: &ServiceConfig,
-    bundle: &Bundle,
     chambers: &Chambers,
     readiness: &Readiness,
 ) -> Result<jetstream::Context, ServiceError> {
     let context = jetstream::new(client.clone());
     wait_for_streams(&context, client, config).await;
     readiness.streams(true);
-    agree(bundle, &*chambers.ready().await)?;
+    chambers.ready().await;
     Ok(context)
 }
 
@@ -184,21 +176,4 @@ async fn clock_difference(client: &Client) -> Option<u64> {
     let theirs = humantime::parse_rfc3339(&clock.ts).ok()?;
     let theirs = theirs.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
     Some(theirs.abs_diff(unix_now()))
-}
-
-/// The bundle may promise nothing that the chamber does not have.
-fn agree(bundle: &Bundle, chamber: &Live) -> Result<(), ServiceError> {
-    for key in &bundle.keys {
-        if chamber.keys.scheme_of(&key.id).is_none() {
-            return Err(ServiceError::BundleAhead { what: format!("the key {}", key.id) });
-        }
-    }
-    for circuit in &bundle.circuits {
-        let built = chamber.circuit(&circuit.id).map(|built| built.verifying_key);
-        if built != Some(circuit.verifying_key) {
-            let what = format!("the circuit {} under {}", circuit.id, circuit.verifying_key);
-            return Err(ServiceError::BundleAhead { what });
-        }
-    }
-    Ok(())
 }
