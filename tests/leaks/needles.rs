@@ -7,7 +7,7 @@ use ff::PrimeField;
 use pasta_curves::Fp;
 use sealprove::circuits::credentials::{SecretElement, threshold};
 
-use crate::seal::SealSecrets;
+use crate::seal::{SealSecrets, XWingKey};
 
 /// Something that must not be found where it does not belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,10 @@ pub(crate) enum What {
     Value,
     AnswerSecret,
     PrivateKey,
+    /// What an X-Wing seed is expanded to: the seeds of ML-KEM, and the X25519 scalar.
+    ExpandedKey,
+    /// What ML-KEM decapsulates.
+    Decapsulated,
     DiffieHellman,
     SharedSecret,
     KeySchedule,
@@ -52,6 +56,8 @@ impl std::fmt::Display for What {
             What::Value => "value",
             What::AnswerSecret => "answer secret",
             What::PrivateKey => "private key",
+            What::ExpandedKey => "expanded key",
+            What::Decapsulated => "ML-KEM shared secret",
             What::DiffieHellman => "Diffie-Hellman output",
             What::SharedSecret => "shared secret",
             What::KeySchedule => "key schedule",
@@ -175,8 +181,17 @@ impl Needles {
         self.add(What::PrivateKey, Encoding::Clamped, clamped);
     }
 
+    pub(crate) fn add_expanded(&mut self, key: &XWingKey) {
+        for part in [key.d, key.z, key.x25519] {
+            self.add_bytes(What::ExpandedKey, &part);
+        }
+    }
+
     /// What the opening of one job makes.
     pub(crate) fn add_seal(&mut self, seal: &SealSecrets) {
+        if let Some(decapsulated) = seal.decapsulated {
+            self.add_bytes(What::Decapsulated, &decapsulated);
+        }
         self.add_bytes(What::DiffieHellman, &seal.diffie_hellman);
         self.add_bytes(What::SharedSecret, &seal.shared_secret);
         self.add_bytes(What::KeySchedule, &seal.key_schedule);

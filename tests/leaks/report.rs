@@ -3,6 +3,8 @@
 use crate::needles::{Encoding, Kind, Needles, What};
 use crate::scan::Scan;
 
+/// One of each scheme.
+const KEYS: u64 = 2;
 const JOB_ID: Kind = (What::JobId, Encoding::Text);
 
 /// What a place may hold.
@@ -12,10 +14,10 @@ pub(crate) enum May {
     HoldNothing,
     /// No secret either, but the id of a job: what shows that it is looked for here in the right way.
     HoldJobIds,
-    /// The private key, once, in pages that are locked.
-    HoldTheKey,
-    /// The private key, once: its own file.
-    BeTheKey,
+    /// Each private key, once, in pages that are locked.
+    HoldTheKeys,
+    /// Each private key, once: its own file.
+    BeTheKeys,
     /// The witness, and all of these forms of it at one time or another; the secret of its answer; no key.
     HoldTheWitness(Vec<Kind>),
     /// Whatever there is: a control, in which all of these must be found.
@@ -46,13 +48,13 @@ impl Place {
         match &self.may {
             May::HoldNothing => self.found(|(secret, _)| secret.is_secret()),
             May::HoldJobIds => [self.found(|(secret, _)| secret.is_secret()), missing(&[JOB_ID])].concat(),
-            May::HoldTheKey => {
+            May::HoldTheKeys => {
                 let astray = |place: &&(Kind, String, bool)| keys(place.0) && !place.2;
                 let astray = self.scan.places.iter().filter(astray);
                 let astray = astray.map(|(kind, place, _)| format!("{} in {place}", describe(kind)));
                 [self.found(others), self.once(), astray.collect()].concat()
             }
-            May::BeTheKey => [self.found(others), self.once()].concat(),
+            May::BeTheKeys => [self.found(others), self.once()].concat(),
             May::HoldTheWitness(wanted) => {
                 [self.found(|(secret, _)| secret.opens_jobs()), missing(wanted)].concat()
             }
@@ -65,14 +67,15 @@ impl Place {
         places.map(|(kind, place, _)| format!("{} in {place}", describe(kind))).collect()
     }
 
-    /// The private key is where it should be, and as often: once each time.
+    /// The private keys are where they should be, and as often: each once each time.
     fn once(&self) -> Vec<String> {
         let raw = self.scan.count(|kind| kind == (What::PrivateKey, Encoding::Raw));
         let limbs = self.scan.count(|kind| kind == (What::PrivateKey, Encoding::Limb));
-        if (raw, limbs) == (self.looks, 4 * self.looks) {
+        let keys = KEYS * self.looks;
+        if (raw, limbs) == (keys, 4 * keys) {
             return Vec::new();
         }
-        vec![format!("the private key {raw} times, and {limbs} limbs of it")]
+        vec![format!("private keys {raw} times, and {limbs} limbs of them")]
     }
 
     fn print(&self) {
@@ -90,8 +93,8 @@ impl Place {
         let expected = match &self.may {
             May::HoldNothing => "no secret".to_owned(),
             May::HoldJobIds => "no secret; ids of jobs".to_owned(),
-            May::HoldTheKey => "the private key, once each time, in locked pages".to_owned(),
-            May::BeTheKey => "the private key, once".to_owned(),
+            May::HoldTheKeys => "each private key, once each time, in locked pages".to_owned(),
+            May::BeTheKeys => "each private key, once".to_owned(),
             May::HoldTheWitness(wanted) => format!("no key; {}", listed(wanted)),
             // All of it: too long to be said twice.
             May::HoldAll(wanted) if wanted.len() > 10 => "all of the above".to_owned(),

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::{Client, HeaderMap, jetstream};
 use sealprove::bundle::{Bundle, BundleKey};
-use sealprove::envelope::{AnswerBinding, Sealed, seal};
+use sealprove::envelope::{AnswerBinding, Scheme, Sealed, seal};
 use sealprove::job::{AnswerMode, Deployment, JobId, JobSubject, Lane, Subjects};
 use sealprove::wire::{Answer, AnswerHeader, Code, JobHeader, VerifyingKeyPin};
 
@@ -23,6 +23,13 @@ impl RawJob {
     /// As an honest client makes it: for an hour, with a sealed answer.
     pub fn seal(bundle: &Bundle, circuit: &str, witness: &[u8]) -> Self {
         Self::seal_as(bundle, circuit, witness, |_| {})
+    }
+
+    /// The same, to a key of this scheme.
+    pub fn seal_under(scheme: Scheme, bundle: &Bundle, circuit: &str, witness: &[u8]) -> Self {
+        let of_scheme = bundle.keys.iter().filter(|key| key.scheme == scheme).cloned();
+        let bundle = Bundle { keys: of_scheme.collect(), ..bundle.clone() };
+        Self::seal(&bundle, circuit, witness)
     }
 
     /// The same, with something else in its header, under its seal.
