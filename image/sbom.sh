@@ -11,5 +11,7 @@ export SOURCE_DATE_EPOCH
 # It writes beside Cargo.toml and nowhere else.
 cargo cyclonedx --format json --spec-version 1.5 --describe binaries --no-build-deps --quiet >&2
 mkdir -p target
-mv sealprove_bin.cdx.json target/sealprove.cdx.json
+# The folder that it was made in is no part of what it describes.
+sed "s#path+file://$PWD\##path+file:///sealprove\##" sealprove_bin.cdx.json >target/sealprove.cdx.json
+rm sealprove_bin.cdx.json
 echo target/sealprove.cdx.json

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # The tools folder's own, whatever this machine has.
-KUBECTL = Path(sys.prefix) / "bin" / "kubectl"
+KUBECTL = Path(__file__).resolve().parents[2] / ".tools" / "k8s" / "bin" / "kubectl"
 
 
 def overlay(folder: Path) -> str:
