@@ -57,8 +57,14 @@ async fn run() {
     let pod = Pod::new(&overlay, folder.path(), &root, &nats.url());
     let identity = makes_its_deployment(&pod);
     let job = &overlay.one("Job", "sealprove-streams")["spec"]["template"]["spec"];
-    pod.container(&job["containers"][0], job).run().exits(0).says("streams and consumers are as they must be");
-    pod.container(&job["containers"][0], job).run().exits(0).says("streams and consumers are as they must be");
+    pod.container(&job["containers"][0], job)
+        .run()
+        .exits(0)
+        .says("streams and consumers are as they must be");
+    pod.container(&job["containers"][0], job)
+        .run()
+        .exits(0)
+        .says("streams and consumers are as they must be");
 
     // The private keys lie there as a Secret would.
     pod.lay_keys_as_a_secret(&Overlay::rendered("production"));
@@ -136,7 +142,8 @@ fn is_confined(service: &Container) {
     let pids = service.pids();
     assert!(pids.len() >= 3, "service, launcher and chamber: {pids:?}");
     for pid in pids {
-        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("a process of ours");
+        let read =
+            |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("a process of ours");
         let status = read("status");
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -159,7 +166,11 @@ fn is_confined(service: &Container) {
 /// A client outside seals, submits, waits, opens and verifies.
 fn proves_every_circuit(folder: &Path, nats: &Nats, identity: &str) {
     let config: PathBuf = folder.join("client.toml");
-    let text = format!("identity = {identity:?}\nstate = {:?}\n[nats]\nurl = {:?}\n", folder.join("state"), nats.url());
+    let text = format!(
+        "identity = {identity:?}\nstate = {:?}\n[nats]\nurl = {:?}\n",
+        folder.join("state"),
+        nats.url()
+    );
     std::fs::write(&config, text).expect("write the client's configuration");
     let mut proved = 0;
     for (id, circuit) in Circuits::built_in().iter() {

@@ -21,8 +21,15 @@ pub(crate) struct Pod<'a> {
 
 /// What kubelet and runtime mount besides, and hide: as containerd does.
 const MASKED: [&str; 9] = [
-    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-    "/proc/timer_list", "/sys/firmware",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/firmware",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
@@ -47,7 +54,8 @@ impl<'a> Pod<'a> {
         if volume["emptyDir"].is_null() {
             let map = self.overlay.one("ConfigMap", text(&volume["configMap"]["name"]));
             let files = map["data"].as_object().expect("files").iter();
-            let files: Vec<_> = files.map(|(name, data)| (name.clone(), text(data).as_bytes().to_vec())).collect();
+            let files: Vec<_> =
+                files.map(|(name, data)| (name.clone(), text(data).as_bytes().to_vec())).collect();
             project(&path, &files, number(&volume["configMap"]["defaultMode"]), group);
         } else {
             chown(&path, None, Some(group as u32)).expect("chown");
@@ -62,7 +70,12 @@ impl<'a> Pod<'a> {
         let files: Vec<_> = std::fs::read_dir(&made)
             .expect("the keys")
             .flatten()
-            .map(|entry| (entry.file_name().into_string().expect("a name"), std::fs::read(entry.path()).expect("a key")))
+            .map(|entry| {
+                (
+                    entry.file_name().into_string().expect("a name"),
+                    std::fs::read(entry.path()).expect("a key"),
+                )
+            })
             .collect();
         assert_eq!(files.len(), 2, "a private key and its public half");
         let pod = production.service_pod();
@@ -132,9 +145,7 @@ impl<'a> Pod<'a> {
 }
 
 fn of_the_runtime() -> Vec<Value> {
-    let mount = |destination: &str, kind: &str, options: &[&str]| {
-        json!({ "destination": destination, "type": kind, "source": kind, "options": options })
-    };
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -190,7 +201,8 @@ impl Container {
     /// What starts it, and lives as long as it does.
     pub(crate) fn command(&self) -> Command {
         std::fs::create_dir(&self.folder).expect("a folder");
-        std::fs::write(self.folder.join("config.json"), self.config.to_string()).expect("write its configuration");
+        std::fs::write(self.folder.join("config.json"), self.config.to_string())
+            .expect("write its configuration");
         let mut command = self.runc();
         command.args(["run", "--bundle"]).arg(&self.folder).arg(&self.id);
         command

@@ -15,7 +15,10 @@ pub(crate) fn runtime_default() -> Value {
     let profile: Value = serde_json::from_str(&file).expect("the profile is JSON");
     let rules = profile["syscalls"].as_array().expect("rules").iter().filter(|rule| applies(rule));
     let rules: Vec<Value> = rules.map(rule).collect();
-    assert!(rules.len() > 3 && profile["defaultAction"] == "SCMP_ACT_ERRNO", "not the profile that this was made for");
+    assert!(
+        rules.len() > 3 && profile["defaultAction"] == "SCMP_ACT_ERRNO",
+        "not the profile that this was made for"
+    );
     let of_machine = if MACHINE == "arm64" { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" };
     json!({
         "defaultAction": profile["defaultAction"], "defaultErrnoRet": profile["defaultErrnoRet"],

@@ -8,6 +8,7 @@ mod sums;
 mod support;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use manifests::{Overlay, containers, list, number, project, text};
@@ -36,7 +37,9 @@ fn every_selector_finds_a_pod() {
         let finds = |selector: &Value| {
             pods.iter().any(|(_, pod)| {
                 let labels = &pod["metadata"]["labels"];
-                selector.as_object().is_some_and(|wanted| wanted.iter().all(|(name, value)| labels[name] == *value))
+                selector
+                    .as_object()
+                    .is_some_and(|wanted| wanted.iter().all(|(name, value)| labels[name] == *value))
             })
         };
         let mut checked = 0;
@@ -45,7 +48,9 @@ fn every_selector_finds_a_pod() {
             let selector = match text(&object["kind"]) {
                 "Service" => &spec["selector"],
                 "NetworkPolicy" => &spec["podSelector"]["matchLabels"],
-                "Deployment" | "StatefulSet" | "PodDisruptionBudget" | "PodMonitor" => &spec["selector"]["matchLabels"],
+                "Deployment" | "StatefulSet" | "PodDisruptionBudget" | "PodMonitor" => {
+                    &spec["selector"]["matchLabels"]
+                }
                 _ => continue,
             };
             assert!(finds(selector), "{}: {} finds no pod by {selector}", overlay.name, object["kind"]);
@@ -66,7 +71,9 @@ fn the_admin_port_is_one_and_the_same_everywhere() {
         assert_eq!((text(&of_container["name"]), number(&of_container["containerPort"])), ("admin", port));
         let of_service = &overlay.one("Service", "sealprove-admin")["spec"]["ports"][0];
         assert_eq!((text(&of_service["targetPort"]), number(&of_service["port"])), ("admin", port));
-        for policy in overlay.of_kind("NetworkPolicy").into_iter().filter(|policy| has_name(policy, "monitoring")) {
+        for policy in
+            overlay.of_kind("NetworkPolicy").into_iter().filter(|policy| has_name(policy, "monitoring"))
+        {
             assert_eq!(number(&policy["spec"]["ingress"][0]["ports"][0]["port"]), port);
         }
         for monitor in overlay.of_kind("PodMonitor") {
@@ -92,7 +99,9 @@ async fn what_probes_and_prometheus_ask_for_is_answered() {
             asked.insert(text(&get["path"]).to_owned());
         }
         let monitors = overlay.of_kind("PodMonitor");
-        asked.extend(monitors.iter().map(|one| text(&one["spec"]["podMetricsEndpoints"][0]["path"]).to_owned()));
+        asked.extend(
+            monitors.iter().map(|one| text(&one["spec"]["podMetricsEndpoints"][0]["path"]).to_owned()),
+        );
     }
     assert_eq!(asked, BTreeSet::from(["/livez", "/readyz", "/metrics"].map(str::to_owned)));
     for path in asked {
@@ -105,7 +114,8 @@ async fn what_probes_and_prometheus_ask_for_is_answered() {
 fn the_broker_that_is_allowed_is_the_one_that_is_configured() {
     for overlay in Overlay::all() {
         let url = overlay.config().nats.url;
-        let (host, port) = url.split_once("://").and_then(|(_, rest)| rest.split_once(':')).expect("host and port");
+        let (host, port) =
+            url.split_once("://").and_then(|(_, rest)| rest.split_once(':')).expect("host and port");
         let policy = overlay.one("NetworkPolicy", "sealprove");
         let [to_broker, to_dns] = list(&policy["spec"]["egress"]) else { panic!("two ways out: {policy:#}") };
         assert_eq!(number(&to_broker["ports"][0]["port"]).to_string(), port);
@@ -114,7 +124,10 @@ fn the_broker_that_is_allowed_is_the_one_that_is_configured() {
         assert_eq!(peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], names.next().unwrap());
         match names.next() {
             Some(namespace) => {
-                assert_eq!(peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], namespace);
+                assert_eq!(
+                    peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"],
+                    namespace
+                );
             }
             None => assert!(peer["namespaceSelector"].is_null(), "{peer}"),
         }
@@ -140,29 +153,37 @@ fn every_way_in_and_out_has_a_comment() {
     assert!(rules >= 8, "{rules} rules");
 }
 
+/// Which volume a file lies on, in a container.
+#[track_caller]
+fn volume_of<'a>(container: &'a Value, file: &Path) -> &'a str {
+    let mounts = list(&container["volumeMounts"]);
+    let mount = mounts.iter().find(|mount| file.starts_with(text(&mount["mountPath"])));
+    text(
+        &mount.unwrap_or_else(|| panic!("{} is on no volume of {}", file.display(), container["name"]))["name"],
+    )
+}
+
 #[test]
 fn what_the_configuration_names_is_mounted() {
     for overlay in Overlay::all() {
-        let config = overlay.config();
-        let tls = config.nats.tls.unwrap_or_default();
-        let mounts = list(&overlay.service()["volumeMounts"]);
-        let volume_of = |path: &std::path::Path| {
-            let mut found = mounts.iter().filter(|mount| path.starts_with(text(&mount["mountPath"])));
-            let mount = found.next().unwrap_or_else(|| panic!("{}: {} is nowhere", overlay.name, path.display()));
-            text(&mount["name"])
-        };
-        assert_eq!(volume_of(&config.keys), "keys");
-        assert_eq!(volume_of(&config.bundle), "bundle");
-        for file in [config.nats.credentials, config.nats.nkey, tls.ca].into_iter().flatten() {
-            assert_eq!(volume_of(&file), "broker");
-        }
-        for container in overlay.pods().iter().flat_map(|(_, pod)| containers(&pod["spec"])) {
-            let named = list(&container["args"]).iter().skip_while(|argument| *argument != "--config").nth(1);
-            assert!(named.is_none_or(|file| volume_of(text(file).as_ref()) == "config"), "{container:#}");
+        let (config, service) = (overlay.config(), overlay.service());
+        assert_eq!(volume_of(service, &config.keys), "keys");
+        assert_eq!(volume_of(service, &config.bundle), "bundle");
+        let ca = config.nats.tls.and_then(|tls| tls.ca);
+        for file in [config.nats.credentials, config.nats.nkey, ca].into_iter().flatten() {
+            assert_eq!(volume_of(service, &file), "broker");
         }
         // The service's lock opens the folders of what it reads, and must not open the keys'.
         let folder = config.bundle.parent().expect("a folder");
         assert!(!config.keys.starts_with(folder), "the keys lie below the bundle");
+
+        for container in overlay.pods().iter().flat_map(|(_, pod)| containers(&pod["spec"])) {
+            let named = list(&container["args"]).iter().skip_while(|argument| *argument != "--config").nth(1);
+            assert!(
+                named.is_none_or(|file| volume_of(container, text(file).as_ref()) == "config"),
+                "{container:#}"
+            );
+        }
     }
 }
 
@@ -178,7 +199,8 @@ async fn the_autoscaler_looks_at_consumers_that_there_are() {
             let modifiers = &scaled["spec"]["advanced"]["scalingModifiers"];
             assert_eq!(modifiers["target"], slots.as_str(), "jobs a pod are its slots");
             for trigger in list(&scaled["spec"]["triggers"]) {
-                let (stream, consumer) = (text(&trigger["metadata"]["stream"]), text(&trigger["metadata"]["consumer"]));
+                let (stream, consumer) =
+                    (text(&trigger["metadata"]["stream"]), text(&trigger["metadata"]["consumer"]));
                 let found = lab.stream(stream).await.consumer_info(consumer).await;
                 assert_eq!(found.expect("a consumer").config.durable_name.as_deref(), Some(consumer));
                 let formula = text(&modifiers["formula"]);
@@ -210,7 +232,8 @@ fn the_image_is_of_this_version() {
 #[test]
 fn the_brokers_configuration_is_one() {
     let file = project("k8s/overlays/dev/broker/nats.conf");
-    let tried = Command::new(nats_server()).arg("-t").arg("-c").arg(&file).output().expect("start nats-server");
+    let tried =
+        Command::new(nats_server()).arg("-t").arg("-c").arg(&file).output().expect("start nats-server");
     assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
     let conf = std::fs::read_to_string(file).unwrap();
     assert!(conf.contains("sync_interval: always"));
@@ -220,21 +243,34 @@ fn the_brokers_configuration_is_one() {
     let broker = Overlay::rendered("dev");
     let image = &broker.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(*image, format!("nats:{version}"));
-    let [values] = &manifests::documents(&project("k8s/components/broker/values.yaml"))[..] else { panic!("values") };
+    let [values] = &manifests::documents(&project("k8s/components/broker/values.yaml"))[..] else {
+        panic!("values")
+    };
     assert_eq!(values["config"]["jetstream"]["merge"]["sync_interval"], "always");
-    assert_eq!(values["config"]["cluster"]["replicas"], Overlay::rendered("production").config().streams.replicas);
+    assert_eq!(
+        values["config"]["cluster"]["replicas"],
+        Overlay::rendered("production").config().streams.replicas
+    );
     assert_eq!(values["container"]["image"]["tag"], format!("{version}-alpine"));
 }
 
 /// Somebody who is woken finds out what to do.
 #[test]
 fn every_alert_has_its_place_in_the_operators_page() {
-    let [rules] = &manifests::documents(&project("monitoring/alerts.yaml"))[..] else { panic!("one document") };
+    let [rules] = &manifests::documents(&project("monitoring/alerts.yaml"))[..] else {
+        panic!("one document")
+    };
     let page = std::fs::read_to_string(project("docs/OPERATING.md")).expect("the operators' page");
-    let alerts: Vec<&str> =
-        list(&rules["groups"]).iter().flat_map(|group| list(&group["rules"])).map(|rule| text(&rule["alert"])).collect();
+    let alerts: Vec<&str> = list(&rules["groups"])
+        .iter()
+        .flat_map(|group| list(&group["rules"]))
+        .map(|rule| text(&rule["alert"]))
+        .collect();
     assert!(alerts.len() >= 20, "{alerts:?}");
     for alert in alerts {
-        assert!(page.lines().any(|line| line.trim_start_matches('#').trim() == alert), "docs/OPERATING.md: no {alert}");
+        assert!(
+            page.lines().any(|line| line.trim_start_matches('#').trim() == alert),
+            "docs/OPERATING.md: no {alert}"
+        );
     }
 }

@@ -63,7 +63,8 @@ impl Overlay {
     /// Every pod template, with what it belongs to.
     pub(crate) fn pods(&self) -> Vec<(String, &Value)> {
         let with_pods = self.objects.iter().filter(|object| !object["spec"]["template"]["spec"].is_null());
-        let named = |object: &Value| format!("{}: {} {}", self.name, object["kind"], object["metadata"]["name"]);
+        let named =
+            |object: &Value| format!("{}: {} {}", self.name, object["kind"], object["metadata"]["name"]);
         with_pods.map(|object| (named(object), &object["spec"]["template"])).collect()
     }
 

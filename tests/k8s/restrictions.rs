@@ -12,7 +12,9 @@ fn every_pod_says_what_it_may_not_do() {
     for overlay in Overlay::all() {
         for (name, pod) in overlay.pods() {
             let spec = &pod["spec"];
-            for line in ["automountServiceAccountToken", "enableServiceLinks", "hostNetwork", "hostPID", "hostIPC"] {
+            for line in
+                ["automountServiceAccountToken", "enableServiceLinks", "hostNetwork", "hostPID", "hostIPC"]
+            {
                 assert_eq!(spec[line], false, "{name}: {line}");
             }
             assert_eq!(
@@ -46,7 +48,10 @@ fn every_container_says_what_it_may_not_do() {
                     container["name"]
                 );
                 let resources = &container["resources"];
-                assert!(memory(&resources["requests"]["memory"]) <= memory(&resources["limits"]["memory"]), "{name}");
+                assert!(
+                    memory(&resources["requests"]["memory"]) <= memory(&resources["limits"]["memory"]),
+                    "{name}"
+                );
                 assert!(resources["limits"]["cpu"].is_null(), "{name}: a throttled lease is a lost one");
             }
         }
@@ -75,7 +80,8 @@ fn one_container_sees_the_keys_and_nobody_else_could() {
             assert_eq!(mode & 0o040, 0o040, "the group cannot read the keys: {mode:o}");
             assert_eq!(spec["securityContext"]["fsGroup"], USER);
             for container in containers(spec) {
-                let mounts = list(&container["volumeMounts"]).iter().filter(|mount| mount["name"] == volume["name"]);
+                let mounts =
+                    list(&container["volumeMounts"]).iter().filter(|mount| mount["name"] == volume["name"]);
                 seen.extend(mounts.map(|mount| (name.clone(), mount["readOnly"].clone())));
             }
         }
@@ -94,7 +100,8 @@ fn the_service_writes_to_memory_alone() {
             .map(|mount| text(&mount["mountPath"]))
             .collect();
         assert_eq!(writable, ["/tmp"], "{}", overlay.name);
-        let tmp = list(&pod["volumes"]).iter().find(|volume| volume["name"] == "tmp").expect("a volume for /tmp");
+        let tmp =
+            list(&pod["volumes"]).iter().find(|volume| volume["name"] == "tmp").expect("a volume for /tmp");
         assert_eq!(tmp["emptyDir"]["medium"], "Memory");
         assert!(in_memory(pod) <= 4 << 20, "{}", overlay.name);
     }

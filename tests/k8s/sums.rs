@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealprove::circuit::{Circuit, Circuits};
+use sealprove::circuit::Circuits;
 
 use crate::manifests::{Overlay, in_memory, list, memory, number};
 use crate::support::{Lab, Setup};
@@ -26,10 +26,15 @@ fn longest(overlay: &Overlay) -> Duration {
 fn a_pod_that_is_told_to_stop_finishes_its_longest_proof() {
     for overlay in Overlay::all() {
         let grace = overlay.config().service.grace;
-        let until_killed = Duration::from_secs(number(&overlay.service_pod()["terminationGracePeriodSeconds"]));
+        let until_killed =
+            Duration::from_secs(number(&overlay.service_pod()["terminationGracePeriodSeconds"]));
         let longest = longest(&overlay);
         assert!(grace > longest, "{}: a grace of {grace:?} for proofs of {longest:?}", overlay.name);
-        assert!(until_killed > longest + grace + AFTER_GRACE, "{}: killed after {until_killed:?}", overlay.name);
+        assert!(
+            until_killed > longest + grace + AFTER_GRACE,
+            "{}: killed after {until_killed:?}",
+            overlay.name
+        );
     }
 }
 
@@ -77,7 +82,11 @@ fn needed(lab: &Lab, overlay: &Overlay) -> u64 {
     let refused = lab.run(&["serve", "--config", &file]).exits(1);
     let sum = refused.stderr.split(" for the service are ").nth(1).and_then(|rest| rest.split(',').next());
     let sum = sum.unwrap_or_else(|| panic!("no sum: {}", refused.stderr));
-    println!("{}: {sum}: {}", overlay.name, refused.stderr);
+    println!(
+        "{}: {}",
+        overlay.name,
+        refused.stderr.lines().rfind(|line| line.contains(sum)).unwrap_or_default()
+    );
     // It is shown in GiB with one decimal: what is hidden is less than half of the last one.
     let gib: f64 = sum.trim().strip_suffix(" GiB").and_then(|gib| gib.parse().ok()).expect("GiB");
     ((gib + 0.05) * f64::from(1 << 30)) as u64
