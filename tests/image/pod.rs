@@ -106,6 +106,7 @@ impl<'a> Pod<'a> {
         assert_eq!(own["capabilities"], json!({ "drop": ["ALL"] }));
         let arguments = list(&container["args"]).iter().map(text);
         let arguments: Vec<&str> = ["/usr/bin/sealprove"].into_iter().chain(arguments).collect();
+        let namespaces = ["pid", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind }));
         let config = json!({
             "ociVersion": "1.0.2",
             "root": { "path": self.root, "readonly": own["readOnlyRootFilesystem"] },
@@ -124,7 +125,7 @@ impl<'a> Pod<'a> {
             "mounts": mounts,
             "linux": {
                 // Not the network's: the broker listens on this machine.
-                "namespaces": ["pid", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind })),
+                "namespaces": namespaces,
                 "resources": { "memory": { "limit": memory(&container["resources"]["limits"]["memory"]) } },
                 "seccomp": profile::runtime_default(),
                 "maskedPaths": MASKED, "readonlyPaths": READ_ONLY,
