@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use manifests::{Overlay, project};
+use manifests::{Overlay, list, number, project};
 use sealprove::circuit::Circuits;
 use support::{Nats, Ran, Service, sealprove};
 
@@ -66,8 +66,9 @@ async fn run() {
         "a second time changes nothing"
     );
 
-    // The private keys lie there as a Secret would.
-    pod.lay_keys_as_a_secret(&Overlay::rendered("production"));
+    pod.lay_keys_as_a_secret(0o444);
+    pod.service().run().exits(1).says("others can read it");
+    pod.lay_keys_as_a_secret(mode_of_keys());
     refuses_too_little_memory(&pod);
     the_doctor_finds_as_much_as_outside(&pod);
     let service = pod.service();
@@ -115,6 +116,14 @@ fn makes_its_deployment(pod: &Pod) -> String {
     let identity = identity.expect("a pod with init containers");
     assert!(identity.starts_with("ed25519:"), "{identity}");
     identity
+}
+
+/// How the Secret is mounted in production.
+fn mode_of_keys() -> u64 {
+    let production = Overlay::rendered("production");
+    let volumes = list(&production.service_pod()["volumes"]);
+    let keys = volumes.iter().find(|volume| volume["name"] == "keys").expect("the keys");
+    number(&keys["secret"]["defaultMode"])
 }
 
 /// The limit that the service judges by is that of its cgroup.

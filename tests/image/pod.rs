@@ -63,27 +63,22 @@ impl<'a> Pod<'a> {
         }
     }
 
-    /// Puts the keys that the pod has made where the Secret of production would be: root's, for the group to read,
+    /// Puts the keys that the pod has made where a Secret would be: root's, for the group to read as far as `mode` says,
     /// behind the links that the kubelet changes when a Secret changes.
-    pub(crate) fn lay_keys_as_a_secret(&self, production: &Overlay) {
-        let made = self.volume("keys");
-        let files: Vec<_> = std::fs::read_dir(&made)
-            .expect("the keys")
-            .flatten()
-            .map(|entry| {
-                (
-                    entry.file_name().into_string().expect("a name"),
-                    std::fs::read(entry.path()).expect("a key"),
-                )
-            })
-            .collect();
+    pub(crate) fn lay_keys_as_a_secret(&self, mode: u64) {
+        let folder = self.volume("keys");
+        let read = |entry: std::fs::DirEntry| {
+            let name = entry.file_name().into_string().expect("a name");
+            let is_file = !name.starts_with("..");
+            is_file.then(|| (name, std::fs::read(entry.path()).expect("a key")))
+        };
+        let files: Vec<_> =
+            std::fs::read_dir(&folder).expect("the keys").flatten().filter_map(read).collect();
         assert_eq!(files.len(), 2, "a private key and its public half");
-        let pod = production.service_pod();
-        let volume = list(&pod["volumes"]).iter().find(|volume| volume["name"] == "keys").expect("the keys");
-        std::fs::remove_dir_all(&made).expect("clear the keys");
-        std::fs::create_dir(&made).expect("a folder");
-        let group = number(&pod["securityContext"]["fsGroup"]);
-        project(&made, &files, number(&volume["secret"]["defaultMode"]), group);
+        std::fs::remove_dir_all(&folder).expect("clear the keys");
+        std::fs::create_dir(&folder).expect("a folder");
+        let group = number(&self.overlay.service_pod()["securityContext"]["fsGroup"]);
+        project(&folder, &files, mode, group);
     }
 
     /// The containers that run before the service, each to its end.

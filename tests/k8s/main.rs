@@ -247,6 +247,12 @@ fn the_brokers_configuration_is_one() {
         panic!("values")
     };
     assert_eq!(values["config"]["jetstream"]["merge"]["sync_interval"], "always");
+    let accounts = &values["config"]["merge"]["accounts"];
+    for trigger in list(&Overlay::rendered("production").one("ScaledObject", "sealprove")["spec"]["triggers"])
+    {
+        let account = &accounts[text(&trigger["metadata"]["account"])];
+        assert_eq!(account["jetstream"], "enabled", "no account as in {trigger}");
+    }
     assert_eq!(
         values["config"]["cluster"]["replicas"],
         Overlay::rendered("production").config().streams.replicas
