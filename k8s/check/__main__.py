@@ -1,6 +1,6 @@
 """Renders every overlay, and holds each object of it against what was published: `make k8s`.
 
- 1. k8s/rendered/ is what `kubectl kustomize` makes of the overlays (UPDATE_RENDERED=1 writes it).
+ 1. k8s/rendered/ is what `kubectl kustomize` makes of overlays and broker (UPDATE_RENDERED=1 writes it).
  2. Every object is of the schemas of the three newest Kubernetes versions; those of KEDA and of the Prometheus operator
     are of the models that were generated from their definitions.
  3. Every pod is of the Pod Security profile "restricted", control by control.
@@ -29,7 +29,7 @@ def main() -> int:
     refused, wrong = fixtures.problems(Path(__file__).resolve().parent / "fixtures")
     problems += wrong
     checked = pods = 0
-    for overlay in sorted((K8S / "overlays").iterdir()):
+    for overlay in [*sorted((K8S / "overlays").iterdir()), K8S / "components" / "broker"]:
         text = render.overlay(overlay)
         problems += render.differences(K8S / "rendered" / f"{overlay.name}.yaml", text)
         for item in filter(None, yaml.safe_load_all(text)):
