@@ -44,7 +44,7 @@ def main() -> int:
         print("k8s: nothing was checked", file=sys.stderr)
         return 1
     print(f"k8s: {checked} objects, {pods} of them with pods, against Kubernetes {', '.join(schemas.VERSIONS)}")
-    print(f"k8s: {len(restricted.CONTROLS)} controls of the restricted profile; {refused} fixtures refused as they must be")
+    print(f"k8s: {len(restricted.CONTROLS)} controls of the restricted profile; {refused} fixtures refused as they must")
     print(f"k8s: {len(problems)} problems")
     return 1 if problems else 0
 

@@ -71,7 +71,8 @@ def host_path_volumes(pod):
 
 def host_ports(pod):
     for container in pod.containers:
-        yield from (f"{container['name']}: {port['hostPort']}" for port in container.get("ports", []) if port.get("hostPort"))
+        ports = [port.get("hostPort") for port in container.get("ports", [])]
+        yield from (f"{container['name']}: {port}" for port in ports if port)
 
 
 def host_probes(pod):

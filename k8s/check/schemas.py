@@ -16,7 +16,9 @@ CUSTOM = {
 }
 # What came after the models, with the values that it may have: the first is of KEDA 2.17.
 NEWER = {
-    "ScaledObject spec.fallback.behavior": ("static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"),
+    "ScaledObject spec.fallback.behavior": (
+        "static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower",
+    ),
 }
 
 

@@ -63,8 +63,8 @@ impl<'a> Pod<'a> {
         }
     }
 
-    /// Puts the keys that the pod has made where a Secret would be: root's, for the group to read as far as `mode` says,
-    /// behind the links that the kubelet changes when a Secret changes.
+    /// Puts the keys that the pod has made where a Secret would be: root's, for the group to read as far as
+    /// `mode` says, behind the links that the kubelet changes when a Secret changes.
     pub(crate) fn lay_keys_as_a_secret(&self, mode: u64) {
         let folder = self.volume("keys");
         let read = |entry: std::fs::DirEntry| {
@@ -141,7 +141,9 @@ impl<'a> Pod<'a> {
 }
 
 fn of_the_runtime() -> Vec<Value> {
-    let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
+    let mount = |destination: &str, kind: &str, options: &[&str]| {
+        json!({ "destination": destination, "type": kind, "source": kind, "options": options })
+    };
     vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
