@@ -1,13 +1,15 @@
-//! The image, run as Kubernetes would run it: the root filesystem that `image/rootfs.sh` assembles, the pod of the dev
-//! overlay as it is rendered, and runc, which is what a node runs containers with. A whole deployment comes up in it,
-//! container by container; a client outside has every circuit proved, at a broker outside.
+//! The image, run as Kubernetes would run it: the root filesystem that `image/rootfs.sh` assembles, the pod
+//! of the dev overlay as it is rendered, and runc, which is what a node runs containers with. A whole
+//! deployment comes up in it, container by container; a client outside has every circuit proved, at a broker
+//! outside.
 //!
-//! As in a pod: user, groups, no capability, no new privileges, a root that is read-only, the mounts and no others, the
-//! runtime's default profile of system calls, the memory limit as a cgroup. Not as in a pod: the network is that of the
-//! machine, what the cluster's DNS would answer is said by the environment, and `emptyDir` volumes are folders.
+//! As in a pod: user, groups, no capability, no new privileges, a root that is read-only, the mounts and no
+//! others, the runtime's default profile of system calls, the memory limit as a cgroup. Not as in a pod: the
+//! network is that of the machine, what the cluster's DNS would answer is said by the environment, and
+//! `emptyDir` volumes are folders.
 //!
-//! It needs root, runc, and a runtime's default profile; `make image-test` starts it. `cargo test` does not: it exits
-//! with 0 and says so. Otherwise it exits with 0 where everything held, and panics where not.
+//! It needs root, runc, and a runtime's default profile; `make image-test` starts it. `cargo test` does not:
+//! it exits with 0 and says so. Otherwise it exits with 0 where everything held, and panics where not.
 
 #[path = "../k8s/manifests.rs"]
 mod manifests;

@@ -1,5 +1,5 @@
-//! A pod of the manifests, as runc runs its containers: each is a folder with a `config.json` of the OCI runtime
-//! specification, made of the container's own lines.
+//! A pod of the manifests, as runc runs its containers: each is a folder with a `config.json` of the OCI
+//! runtime specification, made of the container's own lines.
 
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -141,9 +141,7 @@ impl<'a> Pod<'a> {
 }
 
 fn of_the_runtime() -> Vec<Value> {
-    let mount = |destination: &str, kind: &str, options: &[&str]| {
-        json!({ "destination": destination, "type": kind, "source": kind, "options": options })
-    };
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -153,7 +151,8 @@ fn of_the_runtime() -> Vec<Value> {
     ]
 }
 
-/// Files as the kubelet lays them: in a folder with a name of its own, behind a link that is swapped at a change.
+/// Files as the kubelet lays them: in a folder with a name of its own, behind a link that is swapped at a
+/// change.
 fn project(folder: &Path, files: &[(String, Vec<u8>)], mode: u64, group: u64) {
     let version = "..2026_01_01_00_00_00.000000001";
     let data = folder.join(version);

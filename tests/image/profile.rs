@@ -1,5 +1,5 @@
-//! `seccompProfile: RuntimeDefault`, as a runtime brings it: the file that CRI-O and Podman use, in the form that runc
-//! reads, for a container without any capability.
+//! `seccompProfile: RuntimeDefault`, as a runtime brings it: the file that CRI-O and Podman use, in the form
+//! that runc reads, for a container without any capability.
 
 use serde_json::{Value, json};
 

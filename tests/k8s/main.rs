@@ -1,5 +1,5 @@
-//! Holds the manifests of Kubernetes against the code: what they say of ports, paths, names, memory and time is what
-//! the service does. Whether they are of the published schemas, `make k8s` says.
+//! Holds the manifests of Kubernetes against the code: what they say of ports, paths, names, memory and time
+//! is what the service does. Whether they are of the published schemas, `make k8s` says.
 
 mod manifests;
 mod restrictions;

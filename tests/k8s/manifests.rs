@@ -1,4 +1,5 @@
-//! The manifests as a cluster gets them: `k8s/rendered/`, which `make k8s` holds to the overlays that it is made of.
+//! The manifests as a cluster gets them: `k8s/rendered/`, which `make k8s` holds to the overlays that it is
+//! made of.
 
 // Each test program uses a part of this.
 #![allow(dead_code)]

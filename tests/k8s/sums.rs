@@ -7,8 +7,8 @@ use sealprove::circuit::Circuits;
 use crate::manifests::{Overlay, in_memory, list, memory, number};
 use crate::support::{Lab, Setup};
 
-/// What a service adds to its grace period before it has ended: jobs are handed back for 10 s, chamber and launcher
-/// end within 5 s each.
+/// What a service adds to its grace period before it has ended: jobs are handed back for 10 s, chamber and
+/// launcher end within 5 s each.
 const AFTER_GRACE: Duration = Duration::from_secs(20);
 
 /// The longest that a proof of this overlay can take.
@@ -51,8 +51,8 @@ fn pods_go_one_at_a_time() {
     assert!(number(&down["stabilizationWindowSeconds"]) >= until_killed);
 }
 
-/// The service does the sum, with a chamber that has really built the keys of all circuits: it is told of far too
-/// little memory, and says how much it needs.
+/// The service does the sum, with a chamber that has really built the keys of all circuits: it is told of far
+/// too little memory, and says how much it needs.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_limit_holds_all_slots_at_their_ceilings_and_little_more() {
     let mut setup = Setup::new();
