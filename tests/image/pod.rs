@@ -101,12 +101,15 @@ impl<'a> Pod<'a> {
         assert_eq!(own["capabilities"], json!({ "drop": ["ALL"] }));
         let arguments = list(&container["args"]).iter().map(text);
         let arguments: Vec<&str> = ["/usr/bin/sealprove"].into_iter().chain(arguments).collect();
+        let user = json!({
+            "uid": own["runAsUser"], "gid": own["runAsGroup"], "additionalGids": [of_pod["fsGroup"]],
+        });
         let namespaces = ["pid", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind }));
         let config = json!({
             "ociVersion": "1.0.2",
             "root": { "path": self.root, "readonly": own["readOnlyRootFilesystem"] },
             "process": {
-                "user": { "uid": own["runAsUser"], "gid": own["runAsGroup"], "additionalGids": [of_pod["fsGroup"]] },
+                "user": user,
                 "args": arguments, "cwd": "/",
                 "env": [
                     "PATH=/usr/bin",
@@ -141,14 +144,17 @@ impl<'a> Pod<'a> {
 }
 
 fn of_the_runtime() -> Vec<Value> {
-    let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     vec![
-        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
-        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]),
+        mount_of("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount_of("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount_of("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+        mount_of("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        mount_of("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]),
     ]
+}
+
+fn mount_of(destination: &str, kind: &str, options: &[&str]) -> Value {
+    json!({ "destination": destination, "type": kind, "source": kind, "options": options })
 }
 
 /// Files as the kubelet lays them: in a folder with a name of its own, behind a link that is swapped at a

@@ -244,9 +244,8 @@ fn the_brokers_configuration_is_one() {
     let broker = Overlay::rendered("dev");
     let image = &broker.one("StatefulSet", "nats")["spec"]["template"]["spec"]["containers"][0]["image"];
     assert_eq!(*image, format!("nats:{version}"));
-    let [values] = &manifests::documents(&project("k8s/components/broker/values.yaml"))[..] else {
-        panic!("values")
-    };
+    let values = manifests::documents(&project("k8s/components/broker/values.yaml"));
+    let [values] = &values[..] else { panic!("values") };
     assert_eq!(values["config"]["jetstream"]["merge"]["sync_interval"], "always");
     let accounts = &values["config"]["merge"]["accounts"];
     for trigger in list(&Overlay::rendered("production").one("ScaledObject", "sealprove")["spec"]["triggers"])
