@@ -12,6 +12,8 @@
 //!
 //! The first connection is the service's own life: when it closes, the launcher ends its chambers and itself.
 
+mod orphans;
+
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -89,6 +91,7 @@ fn program() -> Command {
 /// When the operating system refuses it something.
 pub fn run(folder: PathBuf, chamber: Vec<OsString>, listener: OwnedFd) -> io::Result<()> {
     crate::chamber::leave_stopping_to_the_service();
+    orphans::adopt()?;
     let folder = Folder(folder);
     let listener = UnixListener::from(listener);
     let (life, _) = listener.accept()?;
@@ -143,6 +146,7 @@ impl Launching {
     fn step(&mut self) -> io::Result<()> {
         let knocked = self.wait()?;
         self.chambers.retain_mut(|chamber| !chamber.has_ended());
+        orphans::reap(|pid| self.chambers.iter().any(|chamber| chamber.pid() == pid));
         if knocked && self.has_service() {
             self.accept()?;
         }
@@ -203,6 +207,10 @@ impl Launching {
 }
 
 impl Running {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Reaps it, if it is dead; kills it, if it should be.
     fn has_ended(&mut self) -> bool {
         if self.until.is_none() && has_hung_up(&self.control) {
