@@ -15,6 +15,9 @@ mod selftest;
 mod start;
 pub mod streams;
 
+// For the broker's operator.
+pub mod accounts;
+
 // The path of a job.
 mod admission;
 mod delivery;
@@ -22,8 +25,10 @@ mod intake;
 mod leader;
 mod lease;
 mod lifecycle;
+mod look;
 mod pull;
 mod settle;
+mod share;
 
 // Around it.
 mod admin;
@@ -53,7 +58,7 @@ use crate::bundle::{Bundle, BundleError};
 use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
 use crate::frame::Locks;
-use crate::job::CircuitId;
+use crate::job::{CircuitId, Tenant};
 use crate::metrics::Metrics;
 use crate::sandbox::LockError;
 use chambers::{Chambers, Start, Supervisor};
@@ -127,6 +132,14 @@ pub enum ServiceError {
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
+    },
+    /// A tenant is to use a circuit that is not there.
+    #[error("tenants.{tenant}.circuits names {circuit}, which the bundle does not list")]
+    TenantAhead {
+        /// Whose table.
+        tenant: Tenant,
+        /// Which circuit.
+        circuit: CircuitId,
     },
     /// The broker's address or credentials cannot be used at all.
     #[error(transparent)]

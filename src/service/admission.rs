@@ -76,9 +76,12 @@ fn header(job: &Job) -> Result<JobHeader, Code> {
     })
 }
 
-/// The job's circuit as the bundle lists it; the chamber has built all of them.
+/// The job's circuit as the bundle lists it, if its tenant may use it; the chamber has built all of them.
 fn circuit<'a>(job: &Job, header: &JobHeader, shared: &'a Shared) -> Result<&'a BundleCircuit, Code> {
     let listed = shared.bundle.circuit(&job.subject.circuit).ok_or(Code::CircuitNotFound)?;
+    if !shared.config.tenants.may_use(&job.subject.tenant, &job.subject.circuit) {
+        return Err(Code::NotAuthorized);
+    }
     if !header.verifying_key.takes(listed.verifying_key) {
         return Err(Code::VerifyingKeyMismatch);
     }
