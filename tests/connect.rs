@@ -5,7 +5,6 @@ mod support;
 
 use std::path::Path;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use nkeys::KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -13,7 +12,8 @@ use rcgen::{
 };
 use sealprove::wire::Code;
 use serde_json::json;
-use support::{Lab, Nats, Setup, unix_now};
+use support::operator::{Operator, credentials};
+use support::{Lab, Nats, Setup};
 
 /// The whole path works over this connection.
 async fn a_job_is_proved(lab: Lab) {
@@ -125,72 +125,16 @@ async fn a_user_who_is_an_nkey() {
 async fn a_credentials_file_in_operator_mode() {
     let operator = Operator::new();
     let (account, user) = (KeyPair::new_account(), KeyPair::new_user());
-    let nats = Nats::start_with(&operator.settings(&account)).await;
+    let nats = Nats::start_with(&operator.settings(&[(&account, json!({}), -1)])).await;
     let folder = tempfile::tempdir().unwrap();
-    let credentials = folder.path().join("user.creds");
-    let text = format!(
-        "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-        jwt(&account, &user, "user", &json!({ "subs": -1, "data": -1, "payload": -1 })),
-        user.seed().unwrap(),
-    );
-    std::fs::write(&credentials, text).unwrap();
+    let file = folder.path().join("user.creds");
+    let text = credentials(&account, &user, &json!({}));
+    std::fs::write(&file, text).unwrap();
     let url = format!("url = {:?}\n", nats.url());
-    let lab = Setup::new().reached_by(format!("{url}credentials = {credentials:?}")).at(nats);
+    let lab = Setup::new().reached_by(format!("{url}credentials = {file:?}")).at(nats);
 
     nobody_is_let_in(&lab, &url, "are address and credentials right?");
     let absent = format!("{url}credentials = \"absent.creds\"");
     nobody_is_let_in(&lab, &absent, "read credentials absent.creds");
     a_job_is_proved(lab).await;
-}
-
-/// A NATS operator with its system account.
-struct Operator {
-    key: KeyPair,
-    system: KeyPair,
-}
-
-impl Operator {
-    fn new() -> Self {
-        Operator { key: KeyPair::new_operator(), system: KeyPair::new_account() }
-    }
-
-    /// The settings of a broker that knows this account and the system's.
-    fn settings(&self, account: &KeyPair) -> String {
-        let operator = jwt(&self.key, &self.key, "operator", &json!({}));
-        format!(
-            "operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\n\
-             resolver_preload: {{ {system}: {}, {}: {} }}",
-            self.account(&self.system, 0),
-            account.public_key(),
-            self.account(account, -1),
-            system = self.system.public_key(),
-        )
-    }
-
-    /// An account's token, with so much JetStream; -1 for all there is.
-    fn account(&self, account: &KeyPair, jetstream: i64) -> String {
-        let limits = json!({
-            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
-            "conn": -1, "leaf": -1,
-            "mem_storage": jetstream, "disk_storage": jetstream, "streams": jetstream, "consumer": jetstream,
-        });
-        jwt(&self.key, account, "account", &json!({ "limits": limits }))
-    }
-}
-
-/// A token as `nsc` makes them (ADR-14 of NATS): JWT with the algorithm `ed25519-nkey`.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, nats: &serde_json::Value) -> String {
-    let mut nats = nats.clone();
-    nats["type"] = kind.into();
-    nats["version"] = 2.into();
-    let claims = json!({
-        "jti": "test", "iat": unix_now(), "iss": issuer.public_key(), "sub": subject.public_key(),
-        "name": kind, "nats": nats,
-    });
-    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-    let head = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
-    let signed = format!("{}.{}", encode(head.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
-    let signature = issuer.sign(signed.as_bytes()).expect("a signing key");
-    format!("{signed}.{}", encode(&signature))
 }

@@ -332,8 +332,7 @@ impl Account {
             claim
         });
         let imports = self.imports.iter().map(|import| {
-            json!({ "name": import.what, "type": import.kind, "account": owner, "subject": import.subject,
-                    "local_subject": import.subject })
+            json!({ "name": import.what, "type": import.kind, "account": owner, "subject": import.subject })
         });
         let users = self.users.iter().map(|user| {
             let permissions = json!({ "pub": { "allow": user.publish }, "sub": { "allow": user.subscribe } });
