@@ -82,10 +82,10 @@ async fn a_long_queue_delays_nobody_and_shares_are_by_weight() {
     let (of_hog, of_late) = (answered(&lab, "hog").await, answered(&lab, "late").await);
 
     let first = of_late[0];
-    let before_first = of_hog.iter().filter(|at| (submitted..first).contains(at)).count();
+    let before_first = of_hog.iter().filter(|at| (submitted..first).contains(*at)).count();
     // The submitting itself takes a while; from half-way on both surely had jobs queued, until the last was taken.
     let (from, until) = (of_late[late / 4], of_late[late - 2 * SLOTS]);
-    let while_both = |times: &[Duration]| times.iter().filter(|at| (from..until).contains(at)).count();
+    let while_both = |times: &[Duration]| times.iter().filter(|at| (from..until).contains(*at)).count();
     let (hogs, lates) = (while_both(&of_hog), while_both(&of_late));
     #[allow(clippy::cast_precision_loss)] // A few thousand jobs.
     let ratio = lates as f64 / hogs as f64;
