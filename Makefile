@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test leaks hostile load chaos chaos-wrong fuzz check tools bench schemas corpora clean
+.PHONY: demo test leaks hostile load fairness chaos chaos-wrong fuzz check tools bench schemas corpora clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -58,6 +58,11 @@ $(CARGO_FUZZ):
 ## load: JOBS queued jobs before any service runs, then two services
 load: tools
 	QUEUED=$(or $(JOBS),10000) cargo test --locked --test queue a_queue_that_waited -- --nocapture
+
+## fairness: JOBS queued jobs of one tenant, and how another is served beside it; TENANTS that have none
+fairness: tools
+	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --example rogue --test tenants fairness -- \
+	--nocapture --test-threads 1
 
 ## check: what a change must pass besides
 check:

@@ -238,7 +238,7 @@ impl Deployment<'_> {
     pub fn to_conf(&self) -> String {
         let mut text = String::from(
             "# The accounts of a sealprove deployment, written by `sealprove tenants accounts`. Include this file in\n\
-             # the configuration of every server, and reload them (`nats-server --signal reload`) when it changes.\n\
+             # the configuration of every server; docs/TENANTS.md says how servers take a change of it.\n\
              accounts {\n",
         );
         for account in self.accounts() {

@@ -20,13 +20,21 @@ impl Operator {
     /// The settings of a broker that knows the system's account and these, each with its claims and so much
     /// JetStream; -1 is all there is.
     pub fn settings(&self, accounts: &[(&KeyPair, Value, i64)]) -> String {
-        let operator = jwt(&self.key, &self.key, "operator", &json!({}));
+        format!("operator: {}\n{}", self.token(), self.resolver(accounts))
+    }
+
+    /// What the operator says of itself.
+    pub fn token(&self) -> String {
+        jwt(&self.key, &self.key, "operator", &json!({}))
+    }
+
+    /// Where a broker has the accounts from.
+    pub fn resolver(&self, accounts: &[(&KeyPair, Value, i64)]) -> String {
         let known = accounts.iter().map(|(account, claims, jetstream)| {
             format!(", {}: {}", account.public_key(), self.account(account, claims, *jetstream))
         });
         format!(
-            "operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\n\
-             resolver_preload: {{ {system}: {}{} }}",
+            "system_account: {system}\nresolver: MEMORY\nresolver_preload: {{ {system}: {}{} }}",
             self.account(&self.system, &json!({}), 0),
             known.collect::<String>(),
             system = self.system.public_key(),

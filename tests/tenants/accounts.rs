@@ -129,3 +129,44 @@ async fn the_claims_do_the_same_in_operator_mode() {
     let stranger = deployment.client_in_name_of(&names[0], &names[1]).await;
     assert!(stranger.cancel(&sealprove::job::JobId::random()).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_comes_and_goes_by_a_reload_and_nobody_is_disconnected() {
+    let users = Users::of(&["first", "second"]);
+    let store = "jetstream { store_dir: \"FOLDER/jetstream\", sync_interval: always }\n";
+    let of_both = users.tables(|_| String::new());
+    let of_first = of_both.split("[tenants.second]").next().unwrap().to_owned();
+    let one = format!("{store}{}", users.accounts(&of_first, &[]).exits(0).stdout);
+    let both = format!("{store}{}", users.accounts(&of_both, &[]).exits(0).stdout);
+    let nats = Nats::start_exactly(&one).await;
+    let mut deployment = Deployment::at(Setup::new().tenants(&of_first), nats, users);
+    let service = deployment.lab.service().await;
+    let disconnected = || service.metric("sealprove_broker_events_total", &[("event", "disconnected")]);
+    let refused = deployment.nats_of("second").connect("early").await;
+    assert!(refused.is_err(), "nobody knows it yet");
+
+    // Twice: nats-server 2.15.1 connects the imports of a new account with the second reload.
+    deployment.lab.nats.reload_with(&both).await;
+    deployment.lab.nats.reload_with(&both).await;
+    let config = String::from_utf8(deployment.lab.read("sealprove.toml")).unwrap();
+    deployment.lab.write("sealprove.toml", config.replace(&of_first, &of_both).as_bytes());
+    deployment.streams("apply").exits(0);
+    // A service that is started with the new configuration serves both; the old one goes on meanwhile.
+    let newer = deployment.lab.service().await;
+    let witness = crate::support::good_witness();
+    for name in ["first", "second"] {
+        let ticket = deployment.submit(name, crate::support::THRESHOLD, &witness).await;
+        assert!(matches!(deployment.outcome(name, &ticket).await, Collected::Answer(_)));
+    }
+    assert_eq!(disconnected(), 0.0, "the first service was disconnected by the reload");
+
+    let of_second = deployment.nats_of("second").connect("late").await.unwrap();
+    deployment.lab.nats.reload_with(&one).await;
+    assert!(deployment.nats_of("second").connect("gone").await.is_err());
+    crate::support::eventually("its connections are closed", async || {
+        (of_second.connection_state() != async_nats::connection::State::Connected).then_some(())
+    })
+    .await;
+    assert_eq!(disconnected(), 0.0);
+    drop((service, newer));
+}

@@ -8,29 +8,29 @@ use sealprove::job::JobId;
 use crate::outcome::Attacker;
 
 /// What the attacker has found out about its victim: everything that is no secret, and a message besides.
-pub struct Known {
-    pub victim: &'static str,
-    pub attacker: &'static str,
-    pub circuit: &'static str,
+pub(crate) struct Known {
+    pub(crate) victim: &'static str,
+    pub(crate) attacker: &'static str,
+    pub(crate) circuit: &'static str,
     /// A job that has its answer, and its message as it was captured on the way.
-    pub answered: JobId,
-    pub captured: (HeaderMap, Vec<u8>),
+    pub(crate) answered: JobId,
+    pub(crate) captured: (HeaderMap, Vec<u8>),
     /// A job that waits.
-    pub waiting: JobId,
+    pub(crate) waiting: JobId,
     /// The prefix of the victim's inboxes.
-    pub inbox: String,
+    pub(crate) inbox: String,
     /// A job of the attacker's own that has its answer.
-    pub own: JobId,
+    pub(crate) own: JobId,
 }
 
-/// Everything that does not need a running service. What destroys comes last.
-pub async fn all(attacker: &mut Attacker, known: &Known) {
+/// Everything that does not need a running service. What destroys comes last. What the attacker listens on, it
+/// listens on until its connection ends.
+pub(crate) async fn all(attacker: &mut Attacker, known: &Known) {
     listen(attacker, known).await;
     read(attacker, known).await;
     write(attacker, known).await;
     redirect(attacker, known).await;
     destroy(attacker, known).await;
-    attacker.has_heard();
 }
 
 async fn listen(attacker: &mut Attacker, known: &Known) {

@@ -12,21 +12,24 @@ use tempfile::TempDir;
 use crate::support::{Lab, Nats, PATIENCE, Ran, Setup, sealprove};
 
 /// A user of the broker, and the file that holds its seed.
-pub struct User {
-    pub key: String,
-    pub seed: PathBuf,
+pub(crate) struct User {
+    pub(crate) key: String,
+    pub(crate) seed: PathBuf,
 }
 
 /// The users of a deployment, made by the program.
-pub struct Users {
+pub(crate) struct Users {
     folder: TempDir,
-    pub service: User,
-    pub admin: User,
-    pub tenants: Vec<(String, User)>,
+    pub(crate) service: User,
+    pub(crate) admin: User,
+    /// Whom nothing but an account holds, where a test lets him in: in operator mode a tenant makes such users
+    /// itself.
+    pub(crate) unbound: User,
+    pub(crate) tenants: Vec<(String, User)>,
 }
 
 impl Users {
-    pub fn of(tenants: &[&str]) -> Self {
+    pub(crate) fn of(tenants: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let make = |name: &str| {
             let seed = folder.path().join(format!("{name}.nkey"));
@@ -34,16 +37,16 @@ impl Users {
             User { key: made.line().to_owned(), seed }
         };
         let tenants = tenants.iter().map(|tenant| ((*tenant).to_owned(), make(tenant))).collect();
-        Users { service: make("service"), admin: make("admin"), tenants, folder }
+        Users { service: make("service"), admin: make("admin"), unbound: make("unbound"), tenants, folder }
     }
 
-    pub fn tenant(&self, name: &str) -> &User {
+    pub(crate) fn tenant(&self, name: &str) -> &User {
         let found = self.tenants.iter().find(|(tenant, _)| tenant == name);
         &found.expect("a tenant of this deployment").1
     }
 
     /// The tables of a service's configuration; `limits` says what else is in a tenant's table.
-    pub fn tables(&self, limits: impl Fn(&str) -> String) -> String {
+    pub(crate) fn tables(&self, limits: impl Fn(&str) -> String) -> String {
         let table = |(tenant, user): &(String, User)| {
             format!("[tenants.{tenant}]\nusers = [{:?}]\n{}\n", user.key, limits(tenant))
         };
@@ -51,7 +54,7 @@ impl Users {
     }
 
     /// What `sealprove tenants accounts` prints for these tables.
-    pub fn accounts(&self, tables: &str, arguments: &[&str]) -> Ran {
+    pub(crate) fn accounts(&self, tables: &str, arguments: &[&str]) -> Ran {
         let config = self.folder.path().join("tenants.toml");
         std::fs::write(&config, format!("bundle = \"b\"\nkeys = \"k\"\n{tables}")).expect("write a file");
         let mut command = program();
@@ -68,9 +71,9 @@ fn program() -> std::process::Command {
 }
 
 /// A running deployment.
-pub struct Deployment {
-    pub lab: Lab,
-    pub users: Users,
+pub(crate) struct Deployment {
+    pub(crate) lab: Lab,
+    pub(crate) users: Users,
     /// How a user's file is used.
     file: File,
 }
@@ -83,26 +86,31 @@ enum File {
 }
 
 /// Somebody who sees everything in the account that owns the streams: the tests' own, in no real deployment.
-const OBSERVER: &str = "{ user: observer, password: observer }";
+pub(crate) const OBSERVER: &str = "{ user: observer, password: observer }";
 
 impl Deployment {
-    /// With these tenants under the accounts that the program writes.
-    pub async fn start(setup: Setup, tenants: &[&str], limits: impl Fn(&str) -> String) -> Self {
+    /// With these tenants under the accounts that the program writes, after `change` had its way with them.
+    pub(crate) async fn start(
+        setup: Setup,
+        tenants: &[&str],
+        limits: impl Fn(&str) -> String,
+        change: impl FnOnce(&str, &Users) -> String,
+    ) -> Self {
         let users = Users::of(tenants);
         let tables = users.tables(limits);
         let accounts = users.accounts(&tables, &[]).exits(0).stdout;
         let observed = accounts.replacen("users: [", &format!("users: [\n{OBSERVER}"), 1);
-        let nats = Nats::start_with(&observed).await;
+        let nats = Nats::start_with(&change(&observed, &users)).await;
         Self::at(setup.tenants(&tables), nats, users)
     }
 
     /// At this broker, whatever its accounts are.
-    pub fn at(setup: Setup, nats: Nats, users: Users) -> Self {
+    pub(crate) fn at(setup: Setup, nats: Nats, users: Users) -> Self {
         Self::with(setup, nats, users, File::Seed)
     }
 
     /// The same, where every user's file holds its token besides its seed.
-    pub fn at_with_credentials(setup: Setup, nats: Nats, users: Users) -> Self {
+    pub(crate) fn at_with_credentials(setup: Setup, nats: Nats, users: Users) -> Self {
         Self::with(setup, nats, users, File::Credentials)
     }
 
@@ -117,7 +125,7 @@ impl Deployment {
     }
 
     /// `sealprove streams`, as the administrator.
-    pub fn streams(&self, action: &str) -> Ran {
+    pub(crate) fn streams(&self, action: &str) -> Ran {
         let admin = &self.users.admin;
         let variable = match self.file {
             File::Seed => "SEALPROVE_NATS__NKEY",
@@ -130,12 +138,17 @@ impl Deployment {
     }
 
     /// How a tenant reaches the broker.
-    pub fn nats_of(&self, tenant: &str) -> NatsConfig {
+    pub(crate) fn nats_of(&self, tenant: &str) -> NatsConfig {
         self.file.nats_config(&self.lab.nats.url(), self.users.tenant(tenant))
     }
 
+    /// How somebody reaches it whom nothing but his account holds.
+    pub(crate) fn nats_of_unbound(&self) -> NatsConfig {
+        self.file.nats_config(&self.lab.nats.url(), &self.users.unbound)
+    }
+
     /// A client that connects as one tenant and says that it is another.
-    pub async fn client_in_name_of(&self, tenant: &str, other: &str) -> Client {
+    pub(crate) async fn client_in_name_of(&self, tenant: &str, other: &str) -> Client {
         let change = |config: &mut ClientConfig| {
             config.nats = self.nats_of(tenant);
             config.tenant = other.parse().expect("a tenant's name");
@@ -144,7 +157,7 @@ impl Deployment {
     }
 
     /// A tenant's client, whose configuration says who it is and nothing else.
-    pub async fn client(&self, tenant: &str) -> Client {
+    pub(crate) async fn client(&self, tenant: &str) -> Client {
         let change = |config: &mut ClientConfig| {
             config.nats = self.nats_of(tenant);
             config.tenant = tenant.parse().expect("a tenant's name");
@@ -154,7 +167,7 @@ impl Deployment {
     }
 
     /// Submits a witness for a tenant without checking it.
-    pub async fn submit(&self, tenant: &str, circuit: &str, witness: &[u8]) -> Ticket {
+    pub(crate) async fn submit(&self, tenant: &str, circuit: &str, witness: &[u8]) -> Ticket {
         let client = self.client(tenant).await;
         let (circuit, options) = (circuit.parse().expect("a circuit's name"), SubmitOptions::default());
         let sealed = client.seal(&self.lab.bundle(), &circuit, witness, &options).expect("seal");
@@ -163,21 +176,21 @@ impl Deployment {
     }
 
     /// What a job comes to, as its tenant learns it.
-    pub async fn outcome(&self, tenant: &str, ticket: &Ticket) -> Collected {
+    pub(crate) async fn outcome(&self, tenant: &str, ticket: &Ticket) -> Collected {
         let client = self.client(tenant).await;
         let waiting = client.wait(ticket, |_| {});
         tokio::time::timeout(PATIENCE, waiting).await.expect("an answer in time").expect("to ask")
     }
 
     /// A connection that sees everything in the account that owns the streams.
-    pub async fn observer(&self) -> jetstream::Context {
+    pub(crate) async fn observer(&self) -> jetstream::Context {
         let options =
             async_nats::ConnectOptions::with_user_and_password("observer".into(), "observer".into());
         jetstream::new(options.connect(self.lab.nats.url()).await.expect("connect the observer"))
     }
 }
 
-pub fn inbox_prefix(user: &User) -> String {
+pub(crate) fn inbox_prefix(user: &User) -> String {
     format!("_INBOX_{}", user.key)
 }
 
@@ -193,6 +206,6 @@ impl File {
 }
 
 /// A tenant by its name.
-pub fn tenant(name: &str) -> Tenant {
+pub(crate) fn tenant(name: &str) -> Tenant {
     name.parse().expect("a tenant's name")
 }

@@ -117,6 +117,8 @@ async fn tenants_without_jobs_cost_those_with_jobs_little() {
     for idle in [0, idle()] {
         let tables: String = (0..idle).map(|number| format!("[tenants.idle{number}]\n")).collect();
         let setup = Setup::rogue().limited(SLEEPS, "1m").tenants(&format!("[tenants.busy]\n{tables}"));
+        // A broker sets aside what a stream may grow to.
+        let setup = setup.streams("jobs_bytes_max = 8000000\nanswers_bytes_max = 8000000");
         let lab = setup.start().await;
         submit(&lab, "busy", JOBS).await;
         let service = lab.service().await;

@@ -9,30 +9,30 @@ use sealprove::broker::NatsConfig;
 use serde_json::Value;
 
 /// How long an attacker waits for what comes of an attempt.
-const WAIT: Duration = Duration::from_millis(250);
+const WAIT: Duration = Duration::from_millis(120);
 
 /// One attempt, and what it got.
 #[derive(Debug, Clone)]
-pub struct Attempt {
-    pub what: String,
-    pub got: String,
-    pub breached: bool,
+pub(crate) struct Attempt {
+    pub(crate) what: String,
+    pub(crate) got: String,
+    pub(crate) breached: bool,
 }
 
 /// The attacker at its own connection, beside somebody who sees what becomes of the victim.
-pub struct Attacker {
-    pub client: Client,
+pub(crate) struct Attacker {
+    pub(crate) client: Client,
     refused: Arc<Mutex<Vec<String>>>,
     heard: Arc<Mutex<Vec<String>>>,
     observer: jetstream::Context,
     /// What the victim hears in its own inboxes.
     victim_heard: Arc<Mutex<Vec<String>>>,
     victim: &'static str,
-    pub attempts: Vec<Attempt>,
+    pub(crate) attempts: Vec<Attempt>,
 }
 
 impl Attacker {
-    pub async fn connect(
+    pub(crate) async fn connect(
         own: &NatsConfig,
         victim_nats: &NatsConfig,
         victim: &'static str,
@@ -41,7 +41,8 @@ impl Attacker {
         let refused: Arc<Mutex<Vec<String>>> = Arc::default();
         let told = refused.clone();
         let options = own.options("attacker").await.expect("the attacker's own credentials");
-        let options = options.event_callback(move |event| {
+        // What it hears is not its own.
+        let options = options.no_echo().event_callback(move |event| {
             if let Event::ServerError(error) = event {
                 told.lock().unwrap().push(error.to_string());
             }
@@ -66,7 +67,7 @@ impl Attacker {
     }
 
     /// Listens on a subject until the end; whatever it hears there from now on is a breach.
-    pub async fn listens(&mut self, subject: &str) {
+    pub(crate) async fn listens(&mut self, subject: &str) {
         let before = self.refused.lock().unwrap().len();
         listen(&self.client, subject, &self.heard).await;
         self.client.flush().await.expect("a connection");
@@ -77,13 +78,14 @@ impl Attacker {
         self.attempts.push(Attempt { what: format!("listen on {subject}"), got, breached: false });
     }
 
-    /// At the end: what was heard that was the victim's.
-    pub fn has_heard(&mut self) {
-        let theirs: Vec<String> =
-            self.heard.lock().unwrap().iter().filter(|of| of.contains(self.victim)).cloned().collect();
+    /// At the end: what was heard that was the victim's: from one of its streams, or sealed by it.
+    pub(crate) fn has_heard(&mut self, sealed: &[u8]) {
+        let (streams, sealed) = (format!("_{}", self.victim), String::from_utf8_lossy(sealed).into_owned());
+        let is_theirs = |of: &&String| of.contains(&streams) || of.contains(&sealed);
+        let theirs: Vec<String> = self.heard.lock().unwrap().iter().filter(is_theirs).cloned().collect();
         let breached = !theirs.is_empty();
         let got = if breached {
-            format!("{} messages, such as {}", theirs.len(), theirs[0])
+            format!("{} messages, such as {}", theirs.len(), short(&theirs[0]))
         } else {
             "nothing".to_owned()
         };
@@ -95,7 +97,7 @@ impl Attacker {
     }
 
     /// Asks, and reads the reply. `leaks` tells whether a reply gives away what is not the attacker's.
-    pub async fn asks(&mut self, what: &str, subject: &str, payload: &str) {
+    pub(crate) async fn asks(&mut self, what: &str, subject: &str, payload: &str) {
         let before = self.victims_state().await;
         let asked = self.client.request(subject.to_owned(), payload.to_owned().into());
         let (got, leaks) = match tokio::time::timeout(WAIT, asked).await {
@@ -107,7 +109,7 @@ impl Attacker {
     }
 
     /// Publishes with a reply subject of its choice.
-    pub async fn sends(
+    pub(crate) async fn sends(
         &mut self,
         what: &str,
         subject: &str,
@@ -138,7 +140,7 @@ impl Attacker {
         let changed = changes(&before, &after);
         let got = match (changed.is_empty(), heard.first()) {
             (false, _) => format!("{got}; CHANGED {}", changed.join(", ")),
-            (true, Some(heard)) => format!("{got}; THE VICTIM GOT {heard}"),
+            (true, Some(heard)) => format!("{got}; THE VICTIM GOT {}", short(heard)),
             (true, None) => got,
         };
         let breached = leaks || !changed.is_empty() || !heard.is_empty();
@@ -188,10 +190,17 @@ async fn listen(client: &Client, subject: &str, into: &Arc<Mutex<Vec<String>>>) 
     let into = into.clone();
     tokio::spawn(async move {
         while let Some(message) = messages.next().await {
-            let text = format!("{} {}", message.subject, String::from_utf8_lossy(&message.payload));
-            into.lock().unwrap().push(text.chars().take(100).collect());
+            let headers = message.headers.as_ref().map(|headers| format!("{headers:?}")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&message.payload);
+            into.lock().unwrap().push(format!("{} {text} {headers}", message.subject));
         }
     });
+}
+
+/// What can be printed of a message.
+fn short(heard: &str) -> String {
+    let printable = heard.chars().map(|letter| if letter.is_ascii_graphic() { letter } else { '.' });
+    printable.take(90).collect()
 }
 
 /// The streams that are not as they were.
@@ -211,7 +220,7 @@ fn changes(before: &Value, after: &Value) -> Vec<String> {
 }
 
 /// All attempts as a table.
-pub fn print(title: &str, attempts: &[Attempt]) {
+pub(crate) fn print(title: &str, attempts: &[Attempt]) {
     println!("\n{title}");
     for Attempt { what, got, breached } in attempts {
         println!("  {} {what:<74} {got}", if *breached { "BREACH" } else { "held  " });

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use sealprove::broker::NatsConfig;
 use sealprove::client::{Cancellation, ClientError, Collected, SubmitOptions, Ticket};
 use sealprove::job::JobId;
 use sealprove::wire::Code;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::attacks::{self, Known};
-use crate::deployment::{Deployment, Users, inbox_prefix};
+use crate::deployment::{Deployment, OBSERVER, Users, inbox_prefix};
 use crate::outcome::{Attacker, print};
 use crate::support::{Nats, Setup};
 
@@ -71,22 +72,33 @@ impl Scene {
     }
 }
 
-async fn attack(deployment: &Deployment, known: &Known) -> Attacker {
-    let (own, victims) = (deployment.nats_of(MALLORY), deployment.nats_of(VICTIM));
-    let mut attacker = Attacker::connect(&own, &victims, VICTIM, deployment.observer().await).await;
+async fn attack(deployment: &Deployment, own: &NatsConfig, known: &Known) -> Attacker {
+    let victims = deployment.nats_of(VICTIM);
+    let mut attacker = Attacker::connect(own, &victims, VICTIM, deployment.observer().await).await;
     attacks::all(&mut attacker, known).await;
     attacker
 }
 
+fn unbound(users: &Users) -> String {
+    format!("{{ nkey: {:?} }}", users.unbound.key)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_can_do_nothing_to_another() {
-    let deployment = Deployment::start(setup(), &[VICTIM, MALLORY], limits).await;
+    let deployment = Deployment::start(setup(), &[VICTIM, MALLORY], limits, |accounts, users| {
+        let of_mallory = accounts.find("\"mallory\": {").expect("its account");
+        let (before, after) = accounts.split_at(of_mallory);
+        format!("{before}{}", after.replacen("users: [", &format!("users: [\n{}", unbound(users)), 1))
+    });
+    let deployment = deployment.await;
     let scene = Scene::set(&deployment).await;
-    let attacker = attack(&deployment, &scene.known).await;
-    print("an account for each tenant", &attacker.attempts);
-    let breaches: Vec<_> = attacker.attempts.iter().filter(|attempt| attempt.breached).collect();
-    assert!(breaches.is_empty(), "{breaches:#?}");
-    assert!(attacker.attempts.len() > 80, "{} attempts are fewer than there were", attacker.attempts.len());
+    let mut attackers = Vec::new();
+    for (own, title) in [
+        (deployment.nats_of(MALLORY), "an account for each tenant, the users as they are written"),
+        (deployment.nats_of_unbound(), "an account for each tenant, a user who may do anything in his own"),
+    ] {
+        attackers.push((title, attack(&deployment, &own, &scene.known).await));
+    }
 
     let _service = deployment.lab.service().await;
     cancels(&deployment, &scene).await;
@@ -95,6 +107,17 @@ async fn a_tenant_can_do_nothing_to_another() {
     for ticket in [&scene.answered, &scene.waiting] {
         let outcome = deployment.outcome(VICTIM, ticket).await;
         assert!(matches!(&outcome, Collected::Answer(answer) if answer.code() == Code::Ok), "{outcome:?}");
+    }
+    for (title, mut attacker) in attackers {
+        attacker.has_heard(&scene.known.captured.1);
+        print(title, &attacker.attempts);
+        let breaches: Vec<_> = attacker.attempts.iter().filter(|attempt| attempt.breached).collect();
+        assert!(breaches.is_empty(), "{breaches:#?}");
+        assert!(
+            attacker.attempts.len() > 80,
+            "{} attempts are fewer than there were",
+            attacker.attempts.len()
+        );
     }
 }
 
@@ -147,44 +170,63 @@ async fn floods(deployment: &Deployment) {
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");
 }
 
-/// The same users with the same permissions, and with the streams, in one account.
+/// The same users with the same permissions, all in one account; and one who may do anything.
 fn one_account(users: &Users, tables: &str) -> String {
     let claims = users.accounts(tables, &["--format", "claims"]).exits(0).json();
     let accounts = claims.as_object().expect("accounts").values();
-    let users: Vec<String> = accounts
+    let entries: Vec<String> = accounts
         .flat_map(|account| account["users"].as_object().expect("users"))
         .map(|(key, may)| {
-            let allow = |side: &str| Value::to_string(&may[side]["allow"]);
+            let (publish, subscribe) = (&may["pub"]["allow"], &may["sub"]["allow"]);
             format!(
-                "{{ nkey: {key}, permissions: {{ publish: {{ allow: {} }}, subscribe: {{ allow: {} }} }} }}",
-                allow("pub"),
-                allow("sub")
+                "{{ nkey: {key}, permissions: {{ publish: {{ allow: {publish} }}, subscribe: {{ allow: {subscribe} }} }} }}"
             )
         })
         .collect();
-    let users = users.join("\n");
+    let everybody = entries.join("\n");
     format!(
-        "accounts {{ ONE {{ jetstream: enabled, users: [\n{users}\n{{ user: observer, password: observer }} ] }} }}"
+        "accounts {{ ONE {{ jetstream: enabled, users: [\n{everybody}\n{OBSERVER}\n{} ] }} }}",
+        unbound(users)
     )
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn within_one_account_the_same_attacks_succeed() {
-    let users = Users::of(&[VICTIM, MALLORY]);
-    let tables = users.tables(limits);
-    let nats = Nats::start_with(&one_account(&users, &tables)).await;
-    let deployment = Deployment::at(setup().tenants(&tables), nats, users);
-    let scene = Scene::set(&deployment).await;
-    let attacker = attack(&deployment, &scene.known).await;
-    print("one account, the same permissions of users", &attacker.attempts);
-    let breached =
-        |what: &str| attacker.attempts.iter().any(|attempt| attempt.breached && attempt.what == what);
-    for what in [
+/// What must succeed within one account, for the suite to show anything: with the permissions of users alone, and
+/// without.
+const BREACHED: [&[&str]; 2] = [
+    &[
         "redirect: acknowledgement becomes an answer to the job that waits",
         "redirect: acknowledgement becomes a job of the victim",
         "redirect: acknowledgement becomes the victim's inbox",
         "redirect: an empty answer becomes deleting the victim's job stream",
-    ] {
-        assert!(breached(what), "{what}: the control holds, so the suite shows nothing");
+    ],
+    &[
+        "read: the victim's first answer from the leader",
+        "read: the victim's answer",
+        "write: a new job in the victim's name",
+        "write: an answer to the job that waits",
+        "write: a message into the victim's inbox",
+        "destroy: have answers pushed to itself",
+        "destroy: delete the victim's answers",
+        "what all of that heard of the victim",
+    ],
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_one_account_the_same_attacks_succeed() {
+    for (breached, titled) in BREACHED.into_iter().zip(["the users as they are written", "no permissions"]) {
+        let users = Users::of(&[VICTIM, MALLORY]);
+        let tables = users.tables(limits);
+        let nats = Nats::start_with(&one_account(&users, &tables)).await;
+        let deployment = Deployment::at(setup().tenants(&tables), nats, users);
+        let scene = Scene::set(&deployment).await;
+        let is_bound = titled != "no permissions";
+        let own = if is_bound { deployment.nats_of(MALLORY) } else { deployment.nats_of_unbound() };
+        let mut attacker = attack(&deployment, &own, &scene.known).await;
+        attacker.has_heard(&scene.known.captured.1);
+        print(&format!("one account for all, {titled}"), &attacker.attempts);
+        for what in breached {
+            let found = attacker.attempts.iter().find(|attempt| attempt.what == *what).expect(what);
+            assert!(found.breached, "{what}: the control holds, so the suite shows nothing");
+        }
     }
 }
