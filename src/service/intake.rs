@@ -22,6 +22,9 @@ use crate::metrics::BrokerEvent;
 
 /// The first and the longest wait after a pull that came to nothing.
 const PULL_WAIT: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+/// How often a job is passed on at once by services that have no slot for it; after that, no request of theirs
+/// waits any more by the time it comes again.
+const PASSED_ON_MAX: u32 = 3;
 /// How long looking after a missing consumer may take.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -105,7 +108,7 @@ impl Intake {
         let slot = loop {
             tokio::select! {
                 slot = free_slot(&self.shared, slots) => break slot,
-                early = self.pulls.next_delivery() => give_back(&early, pull::EXPIRES, &self.shared).await,
+                early = self.pulls.next_delivery() => give_back(&early, rest_of(&early), &self.shared).await,
             }
         };
         loop {
@@ -115,7 +118,7 @@ impl Intake {
                 return Ok((slot, SlotTime { share: self.share.clone(), tenant, turn }, delivery));
             }
             // Requests waited in both lanes of a tenant that may have one job more.
-            give_back(&delivery, pull::EXPIRES, &self.shared).await;
+            give_back(&delivery, rest_of(&delivery), &self.shared).await;
         }
     }
 
@@ -185,6 +188,12 @@ async fn free_slot(shared: &Shared, slots: &Arc<Semaphore>) -> OwnedSemaphorePer
     shared.chambers.ready().await;
     // Cannot panic: the semaphore is never closed.
     slots.clone().acquire_owned().await.expect("slots are open")
+}
+
+/// How long a delivery rests that there is no slot for. It comes again at once, here for the next slot or to a
+/// service that has one; but not so often that services which were idle a moment ago use up its deliveries.
+fn rest_of(delivery: &Delivery) -> Duration {
+    if delivery.delivered <= PASSED_ON_MAX { Duration::ZERO } else { pull::EXPIRES }
 }
 
 /// Hands a delivery back that there is no slot for.

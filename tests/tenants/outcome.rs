@@ -28,6 +28,8 @@ pub(crate) struct Attacker {
     /// What the victim hears in its own inboxes.
     victim_heard: Arc<Mutex<Vec<String>>>,
     victim: &'static str,
+    /// How an advisory names the account of an attacker that has one of its own.
+    own_account: String,
     pub(crate) attempts: Vec<Attempt>,
 }
 
@@ -35,7 +37,7 @@ impl Attacker {
     pub(crate) async fn connect(
         own: &NatsConfig,
         victim_nats: &NatsConfig,
-        victim: &'static str,
+        [attacker, victim]: [&'static str; 2],
         observer: jetstream::Context,
     ) -> Self {
         let refused: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -62,6 +64,7 @@ impl Attacker {
             observer,
             victim_heard,
             victim,
+            own_account: format!("\"acc\":\"{attacker}\""),
             attempts: Vec::new(),
         }
     }
@@ -81,7 +84,10 @@ impl Attacker {
     /// At the end: what was heard that was the victim's: from one of its streams, or sealed by it.
     pub(crate) fn has_heard(&mut self, sealed: &[u8]) {
         let (streams, sealed) = (format!("_{}", self.victim), String::from_utf8_lossy(sealed).into_owned());
-        let is_theirs = |of: &&String| of.contains(&streams) || of.contains(&sealed);
+        // What the broker notes of the attacker's own requests is heard in the attacker's own account.
+        let of_its_own =
+            |of: &str| of.starts_with("$JS.EVENT.ADVISORY.API ") && of.contains(&self.own_account);
+        let is_theirs = |of: &&String| !of_its_own(of) && (of.contains(&streams) || of.contains(&sealed));
         let theirs: Vec<String> = self.heard.lock().unwrap().iter().filter(is_theirs).cloned().collect();
         let breached = !theirs.is_empty();
         let got = if breached {

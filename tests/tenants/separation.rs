@@ -74,7 +74,7 @@ impl Scene {
 
 async fn attack(deployment: &Deployment, own: &NatsConfig, known: &Known) -> Attacker {
     let victims = deployment.nats_of(VICTIM);
-    let mut attacker = Attacker::connect(own, &victims, VICTIM, deployment.observer().await).await;
+    let mut attacker = Attacker::connect(own, &victims, [MALLORY, VICTIM], deployment.observer().await).await;
     attacks::all(&mut attacker, known).await;
     attacker
 }
