@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
@@ -73,19 +73,27 @@ struct Intake {
     line: Line,
     pulls: Pulls,
     share: Arc<Mutex<Share>>,
+    /// A tenant that had in flight what it may has room for one more.
+    has_place: Arc<Notify>,
     waits: Backoff,
 }
 
 /// The slot time of a job, which is its tenant's until this is dropped.
 struct SlotTime {
     share: Arc<Mutex<Share>>,
+    has_place: Arc<Notify>,
     tenant: Tenant,
     turn: Turn,
 }
 
 impl Drop for SlotTime {
     fn drop(&mut self) {
-        locked(&self.share).ended(&self.tenant, self.turn, Instant::now());
+        let mut share = locked(&self.share);
+        let had_place = share.has_place(&self.tenant);
+        share.ended(&self.tenant, self.turn, Instant::now());
+        if !had_place {
+            self.has_place.notify_one();
+        }
     }
 }
 
@@ -99,8 +107,14 @@ type Taken = (OwnedSemaphorePermit, SlotTime, Delivery);
 impl Intake {
     fn new(line: Line, shared: Arc<Shared>) -> Self {
         let share = Share::among(&shared.config.tenants, shared.config.service.standard_turn);
-        let pulls = Pulls::on(line.client.clone());
-        Intake { pulls, waits: Backoff::new(PULL_WAIT), shared, line, share: Arc::new(Mutex::new(share)) }
+        Intake {
+            pulls: Pulls::on(line.client.clone()),
+            shared,
+            line,
+            share: Arc::new(Mutex::new(share)),
+            has_place: Arc::default(),
+            waits: Backoff::new(PULL_WAIT),
+        }
     }
 
     /// The next job, with the slot that it gets; waits for both.
@@ -113,13 +127,19 @@ impl Intake {
         };
         loop {
             let (Queue { tenant, .. }, delivery) = self.next().await?;
-            if locked(&self.share).has_place(&tenant) {
-                let turn = locked(&self.share).started(&tenant, Instant::now());
-                return Ok((slot, SlotTime { share: self.share.clone(), tenant, turn }, delivery));
+            if let Some(of_tenant) = self.begin(tenant) {
+                return Ok((slot, of_tenant, delivery));
             }
             // Requests waited in both lanes of a tenant that may have one job more.
             give_back(&delivery, rest_of(&delivery), &self.shared).await;
         }
+    }
+
+    /// Begins the slot time of a job, where its tenant may have one more.
+    fn begin(&self, tenant: Tenant) -> Option<SlotTime> {
+        let mut share = locked(&self.share);
+        let turn = share.has_place(&tenant).then(|| share.started(&tenant, Instant::now()))?;
+        Some(SlotTime { share: self.share.clone(), has_place: self.has_place.clone(), tenant, turn })
     }
 
     /// The next job; waits until there is one.
@@ -128,6 +148,8 @@ impl Intake {
             let queues = self.queues();
             let found = tokio::select! {
                 found = look::find(&mut self.pulls, &queues, &self.shared) => found?,
+                // Nothing is lost by looking anew: what requests bring stays with them until it is taken.
+                () = self.has_place.notified() => continue,
                 () = self.line.broken() => return Err(PullError::Broken("interrupted".to_owned())),
             };
             self.shared.readiness.pulls(true);

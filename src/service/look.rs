@@ -23,6 +23,8 @@ const REST: Duration = Duration::from_millis(5);
 const REST_AT_LIMIT: Duration = Duration::from_secs(1);
 /// How many queues are looked at in the same moment.
 const LOOKS: usize = 64;
+/// How long a look may take. A queue that gives no sign of life rests as if it were empty.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often it is looked whether a tenant may be served again.
 const MAY_WAIT: Duration = Duration::from_secs(1);
 
@@ -46,7 +48,7 @@ async fn wait_at(pulls: &mut Pulls, queues: &[Queue]) -> Pulled {
     }
     match pulls.next().await {
         Some(pulled) => pulled,
-        // No tenant may be served: its answers would find no room, or it has in flight what it may.
+        // No tenant may be served: answers would find no room, or are in flight as many as may be.
         None => {
             tokio::time::sleep(MAY_WAIT).await;
             Ok(None)
@@ -81,7 +83,7 @@ async fn worth_asking(pulls: &mut Pulls, queues: &[Queue], shared: &Shared) -> V
 
 /// What a queue has, as its consumer says.
 enum State {
-    /// The broker does not tell. The queue is asked, and what is wrong with it will be seen.
+    /// The broker says nothing good of it. The queue is asked, and what is wrong with it will be seen.
     Unknown,
     Empty,
     /// A job that may be delivered.
@@ -104,8 +106,13 @@ impl State {
 /// Looks at queues, many at once. Nothing is taken.
 async fn look_at(queues: Vec<Queue>, shared: &Shared) -> Vec<(Queue, State)> {
     let look = |queue: Queue| async move {
-        let info = streams::lane_info(&shared.context, &queue.tenant, queue.lane).await;
-        (queue, info.as_ref().map_or(State::Unknown, State::of))
+        let info = streams::lane_info(&shared.context, &queue.tenant, queue.lane);
+        let state = match tokio::time::timeout(LOOK_TIMEOUT, info).await {
+            Ok(Some(info)) => State::of(&info),
+            Ok(None) => State::Unknown,
+            Err(_) => State::Empty,
+        };
+        (queue, state)
     };
     stream::iter(queues).map(look).buffered(LOOKS).collect().await
 }
