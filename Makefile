@@ -61,7 +61,8 @@ load: tools
 
 ## fairness: JOBS queued jobs of one tenant, and how another is served beside it; TENANTS that have none
 fairness: tools
-	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --example rogue --test tenants fairness -- \
+	cargo build --locked --example rogue
+	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --test tenants fairness -- \
 	--nocapture --test-threads 1
 
 ## check: what a change must pass besides

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::{Client, Event, HeaderMap, Message, jetstream};
+use async_nats::{Client, Event, HeaderMap, Message, StatusCode, jetstream};
 use futures_util::StreamExt;
 use sealprove::broker::NatsConfig;
 use serde_json::Value;
@@ -196,6 +196,10 @@ async fn listen(client: &Client, subject: &str, into: &Arc<Mutex<Vec<String>>>) 
     let into = into.clone();
     tokio::spawn(async move {
         while let Some(message) = messages.next().await {
+            // It repeats the subject of a request that nobody listens to, to whoever asked.
+            if message.status == Some(StatusCode::NO_RESPONDERS) {
+                continue;
+            }
             let headers = message.headers.as_ref().map(|headers| format!("{headers:?}")).unwrap_or_default();
             let text = String::from_utf8_lossy(&message.payload);
             into.lock().unwrap().push(format!("{} {text} {headers}", message.subject));
