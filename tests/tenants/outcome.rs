@@ -87,7 +87,10 @@ impl Attacker {
         // What the broker notes of the attacker's own requests is heard in the attacker's own account.
         let of_its_own =
             |of: &str| of.starts_with("$JS.EVENT.ADVISORY.API ") && of.contains(&self.own_account);
-        let is_theirs = |of: &&String| !of_its_own(of) && (of.contains(&streams) || of.contains(&sealed));
+        // The subject says nothing: the attacker's own replies go wherever it has directed them in its account.
+        let says =
+            |of: &str, what: &str| of.split_once(' ').is_some_and(|(_, content)| content.contains(what));
+        let is_theirs = |of: &&String| !of_its_own(of) && (says(of, &streams) || says(of, &sealed));
         let theirs: Vec<String> = self.heard.lock().unwrap().iter().filter(is_theirs).cloned().collect();
         let breached = !theirs.is_empty();
         let got = if breached {
