@@ -280,12 +280,20 @@ impl Admitted {
             }
         }
         if let (Code::Ok, Some(proved)) = (head.code, reply.believed(head.timings.proved)) {
-            shared.pace.learn(circuit, self.job.payload_bytes(), proved);
+            self.teach(proved, shared);
         }
         let Reply { head, payload, .. } = reply;
         let header =
             AnswerHeader { code: head.code, mode: head.mode, content_type: head.content_type, tag: head.tag };
         Finished { job: self.job, lease: self.lease, offer: Offer { header, payload }, erase: false }
+    }
+
+    /// How long a proof of this size takes. Nothing is learnt where the key has gone meanwhile.
+    fn teach(&self, proved: Duration, shared: &Shared) {
+        let chamber = shared.chambers.live();
+        if let Some(scheme) = chamber.and_then(|chamber| chamber.keys.scheme_of(&self.header.key)) {
+            shared.pace.learn(&self.job.subject.circuit, scheme, self.job.payload_bytes(), proved);
+        }
     }
 
     /// Writes the job's status. Best effort, but for the count of faults: a crash that is not counted is

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::envelope::Scheme;
 use crate::job::CircuitId;
 
 /// Times of proofs. Padding gives few sizes, and only proofs that were made are remembered, so this stays
@@ -19,14 +20,17 @@ struct Taken {
 }
 
 impl Pace {
-    /// A proof took so long.
-    pub(super) fn learn(&self, circuit: &CircuitId, payload_bytes: usize, took: Duration) {
+    /// A proof took so long. What holds for a witness under one scheme holds for it under every other.
+    pub(super) fn learn(&self, circuit: &CircuitId, scheme: Scheme, payload_bytes: usize, took: Duration) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken =
-            known.entry((circuit.clone(), payload_bytes)).or_insert(Taken { usually: took, at_least: took });
-        // A quarter of the way, so that one slow proof does not make a rule.
-        taken.usually = (taken.usually * 3 + took) / 4;
-        taken.at_least = taken.at_least.min(took);
+        let Some(plain_bytes) = payload_bytes.checked_sub(scheme.enc_bytes()) else { return };
+        for sealed_bytes in Scheme::ALL.map(|scheme| plain_bytes + scheme.enc_bytes()) {
+            let unknown = Taken { usually: took, at_least: took };
+            let taken = known.entry((circuit.clone(), sealed_bytes)).or_insert(unknown);
+            // A quarter of the way, so that one slow proof does not make a rule.
+            taken.usually = (taken.usually * 3 + took) / 4;
+            taken.at_least = taken.at_least.min(took);
+        }
     }
 
     /// How long a proof usually takes: of this size, else of the nearest smaller one, else of any.
@@ -54,9 +58,9 @@ mod tests {
         let (circuit, other): (CircuitId, CircuitId) = ("a-v1".parse().unwrap(), "b-v1".parse().unwrap());
         let second = Duration::from_secs(1);
         assert_eq!(pace.usually(&circuit, 1000), None);
-        pace.learn(&circuit, 1000, 4 * second);
-        pace.learn(&circuit, 1000, 8 * second);
-        pace.learn(&circuit, 9000, 30 * second);
+        pace.learn(&circuit, Scheme::X25519, 1000, 4 * second);
+        pace.learn(&circuit, Scheme::X25519, 1000, 8 * second);
+        pace.learn(&circuit, Scheme::X25519, 9000, 30 * second);
 
         assert_eq!(pace.usually(&circuit, 1000), Some(5 * second));
         assert_eq!(pace.usually(&circuit, 2000), Some(5 * second));
@@ -65,5 +69,7 @@ mod tests {
         assert_eq!(pace.usually(&other, 1000), None);
         assert_eq!(pace.at_least(&circuit, 1000), Some(4 * second));
         assert_eq!(pace.at_least(&circuit, 2000), None);
+        let under_xwing = 1000 - Scheme::X25519.enc_bytes() + Scheme::XWing.enc_bytes();
+        assert_eq!(pace.at_least(&circuit, under_xwing), Some(4 * second));
     }
 }
