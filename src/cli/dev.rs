@@ -327,7 +327,7 @@ pub(super) fn configure(
         prefix: Default::default(),
         tenants: vec![Default::default()],
         service: Slots { slots: options.slots, threads, ..Slots::default() },
-        admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0)?)) },
+        admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0)?)), ..Admin::default() },
         streams: Streams::default(),
         circuits: Default::default(),
     };

@@ -105,7 +105,7 @@ impl SelfTest {
         for scheme in Scheme::ALL {
             self.pace.learn(circuit, sealed_bytes(scheme, sample.bytes.len()), took);
         }
-        self.metrics.self_tested(circuit, sample.is_largest, took);
+        self.metrics.chambers.self_tested(circuit, sample.is_largest, took);
         let (proved_ms, peak_bytes) = (crate::clock::millis(took), reply.peak_bytes);
         info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");
         if took * 2 > sample.limits.time {
