@@ -3,7 +3,7 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test leaks hostile load chaos chaos-wrong fuzz check tools bench schemas corpora clean
+.PHONY: demo test interop leaks hostile load chaos chaos-wrong fuzz check tools bench schemas corpora clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -13,6 +13,11 @@ demo: tools
 ## test: everything that must hold
 test: tools
 	cargo test --locked
+
+## interop: the clients of examples/ in TypeScript and Python, against a real broker and service (needs Node)
+interop: tools
+	cargo build --locked
+	python3 examples/interop/run.py
 
 ## leaks: witnesses and keys looked for in all memory, files and output (needs root, which `make test` does not)
 leaks: tools
