@@ -56,7 +56,8 @@ fn every_panel_says_what_it_shows_in_which_unit_and_when_it_is_bad() {
         assert!(["none", "s", "bytes", "ops", "percentunit"].contains(&unit), "{title}: {unit}");
         let steps = defaults["thresholds"]["steps"].as_array().expect("thresholds");
         assert!(steps[0]["value"].is_null(), "{title}: the first threshold has no value");
-        let values: Vec<f64> = steps[1..].iter().map(|step| step["value"].as_f64().expect("a value")).collect();
+        let values: Vec<f64> =
+            steps[1..].iter().map(|step| step["value"].as_f64().expect("a value")).collect();
         assert!(values.is_sorted(), "{title}: {values:?}");
         assert!(text(panel, "type") != "stat" || !values.is_empty(), "{title}: a number without a judgement");
     }

@@ -22,7 +22,8 @@ fn the_table_of_metrics_is_the_services() {
     let rest_at = rest.find("\n\n").map_or(rest.len(), |at| at + 1);
     let (committed, after) = rest.split_at(rest_at);
     if std::env::var_os("UPDATE_METRICS").is_some() {
-        std::fs::write(project(DOCUMENT), [before, HEAD, &table, after].concat()).expect("write the document");
+        std::fs::write(project(DOCUMENT), [before, HEAD, &table, after].concat())
+            .expect("write the document");
         return;
     }
     assert_eq!(committed, table, "UPDATE_METRICS=1 cargo test --test monitoring");

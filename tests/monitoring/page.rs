@@ -42,7 +42,8 @@ pub(crate) fn read(page: &str) -> Vec<Family> {
     for line in page.lines() {
         if let Some((_, text)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
             text.clone_into(&mut help);
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
             families.push(Family {
                 name: name.to_owned(),
                 kind: kind.to_owned(),

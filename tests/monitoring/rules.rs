@@ -56,8 +56,11 @@ fn every_alert_says_what_whoever_is_woken_needs() {
 #[test]
 fn every_alert_has_its_paragraph_and_every_paragraph_its_alert() {
     let runbook = text_of(RUNBOOK);
-    let paragraphs: Vec<&str> =
-        runbook.lines().filter_map(|line| line.strip_prefix("### ")).filter(|name| name.starts_with("Sealprove")).collect();
+    let paragraphs: Vec<&str> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .filter(|name| name.starts_with("Sealprove"))
+        .collect();
     let alerts = alerts();
     let alerts: Vec<&str> = alerts.iter().map(|alert| text(alert, "alert")).collect();
     assert_eq!(paragraphs, alerts, "in {RUNBOOK} they stand in the order of {RULES}");

@@ -68,8 +68,12 @@ impl Selector<'_> {
                 problems.push(format!("{} has no label {label}", self.metric));
             }
             let named = value.split('|').filter(|value| !matches!(*value, ".+" | "$circuit"));
-            let lacks = |value: &&str| !family.series.iter().any(|series| series.get(*label).is_some_and(|is| is == value));
-            problems.extend(named.filter(lacks).map(|value| format!("{} has no {label}{operator}{value}", self.metric)));
+            let lacks = |value: &&str| {
+                !family.series.iter().any(|series| series.get(*label).is_some_and(|is| is == value))
+            };
+            problems.extend(
+                named.filter(lacks).map(|value| format!("{} has no {label}{operator}{value}", self.metric)),
+            );
         }
         if !family.series.iter().any(|series| self.takes(series)) {
             problems.push(format!("no series of {} is so", self.metric));
@@ -113,6 +117,7 @@ fn what_is_not_there_is_found_out() {
         let problems = problems(expression, &families);
         assert!(problems.iter().any(|found| found.contains(problem)), "{expression}: {problems:?}");
     }
-    let good = "sum by (le) (rate(sealprove_phase_seconds_bucket{phase=\"queued\", circuit=~\"$circuit\"}[5m])) > 0";
+    let good =
+        "sum by (le) (rate(sealprove_phase_seconds_bucket{phase=\"queued\", circuit=~\"$circuit\"}[5m])) > 0";
     assert_eq!(problems(good, &families), Vec::<String>::new());
 }
