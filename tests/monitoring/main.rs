@@ -23,3 +23,8 @@ pub(crate) fn project(path: &str) -> PathBuf {
 pub(crate) fn text_of(path: &str) -> String {
     std::fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
+
+/// A YAML file of the project.
+pub(crate) fn yaml(path: &str) -> serde_json::Value {
+    serde_saphyr::from_str(&text_of(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}

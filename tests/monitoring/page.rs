@@ -8,9 +8,6 @@ use sealprove::metrics::Metrics;
 
 use crate::support::Lab;
 
-/// As many samples as k8s/components/monitoring lets a page have.
-const SAMPLES_MAX: usize = 5000;
-
 /// A metric: what it is called, what it is, what it says, and its series.
 pub(crate) struct Family {
     pub(crate) name: String,
@@ -99,7 +96,9 @@ fn a_page_stays_small() {
     let tenants: Vec<Tenant> = (0..100).map(|number| format!("tenant-{number}").parse().unwrap()).collect();
     let page = String::from_utf8(Metrics::new(circuits, &tenants).page()).unwrap();
     let samples: usize = read(&page).iter().map(|family| family.samples).sum();
-    assert!(samples < SAMPLES_MAX, "{samples} samples");
+    let monitor = crate::yaml("k8s/components/monitoring/podmonitor.yaml");
+    let most = monitor["spec"]["sampleLimit"].as_u64().expect("a limit");
+    assert!(samples < usize::try_from(most).unwrap(), "{samples} samples");
 }
 
 /// Whatever happens in a service, no series comes that was not there, and none goes.
@@ -113,7 +112,7 @@ async fn a_real_service_has_these_metrics_and_no_other_series_after_jobs_than_be
     let before = series();
     lab.answer_to(&lab.submit_good().await).await;
     lab.answer_to(&lab.submit(crate::support::THRESHOLD, b"{}").await).await;
-    let stray = lab.raw_job().token(4, "other-v1");
+    let stray = lab.raw_job().token(5, "other-v1");
     stray.publish(&lab.nats.connect().await).await.unwrap();
     lab.stored_answer(&stray.id).await;
     assert_eq!(series(), before);

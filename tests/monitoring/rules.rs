@@ -4,16 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{page, selectors, text_of};
+use crate::{page, selectors, text_of, yaml};
 
 const RULES: &str = "monitoring/alerts.yaml";
 const CASES: &str = "monitoring/alerts_test.yaml";
 const RUNBOOK: &str = "docs/OPERATING.md";
-
-/// A YAML file.
-fn yaml(path: &str) -> Value {
-    serde_saphyr::from_str(&text_of(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
 
 /// All alerts, of all groups.
 fn alerts() -> Vec<Value> {
@@ -95,4 +90,10 @@ fn durations_are_whole_minutes_or_hours() {
             assert!(number.parse::<u32>().is_ok() && matches!(unit, "m" | "h"), "{alert}");
         }
     }
+}
+
+/// For clusters that have the Prometheus operator, the same rules are an object. `UPDATE_RENDERED=1 make k8s` makes it.
+#[test]
+fn the_operators_object_has_the_same_rules() {
+    assert_eq!(yaml("k8s/components/monitoring/prometheusrule.yaml")["spec"], yaml(RULES));
 }
