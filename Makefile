@@ -84,7 +84,8 @@ bench: tools
 PROMETHEUS := .tools/prometheus/usr/bin/prometheus
 
 monitoring: tools $(PROMETHEUS)
-	cargo test --locked --example rogue --test prometheus -- prometheus
+	cargo build --locked --example rogue
+	cargo test --locked --test prometheus -- prometheus
 
 # Debian's packages, taken apart and not installed; apt checks their signatures. SEALPROVE_PROMETHEUS names another
 # folder with prometheus and promtool.

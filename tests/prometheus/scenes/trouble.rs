@@ -18,26 +18,28 @@ use crate::support::{Lab, Setup, eventually};
 const SLEEPS: &str = "sleeps-v1";
 /// As many as the consumers of a job stream allow.
 const MAX_DELIVER: usize = 20;
+/// Longer than a request for a job waits at the broker.
+const PULL_EXPIRES: Duration = Duration::from_secs(3);
 /// More than any alert here lets pass.
 const SOME: usize = 8;
 
 pub(super) async fn play() -> BTreeSet<String> {
     let lab = Setup::rogue().limited(SLEEPS, "15m").start().await;
+    let service = lab.service().await;
+    let prometheus = Prometheus::start().await;
+    prometheus.reads(&[&service]).await;
+
+    // While its only slot is taken, the service leaves other jobs alone, once its last request has run out.
+    let blocks = submit(&lab, SLEEPS, json!({ "ms": 600_000 })).await;
+    service.process_of(blocks.job(), 1).await;
+    tokio::time::sleep(PULL_EXPIRES).await;
     submit(&lab, SLEEPS, json!({})).await;
     deliver(&lab, 1, MAX_DELIVER).await;
     for _ in 0..SOME {
         submit(&lab, SLEEPS, json!({})).await;
     }
     deliver(&lab, SOME, 3).await;
-
-    let service = lab.service().await;
-    let prometheus = Prometheus::start().await;
-    // What it has counted before it is first read is no increase: it is read while its first jobs go on.
-    prometheus.reads(&[&service]).await;
-    lab.all_acknowledged().await;
-    for _ in 0..SOME {
-        submit(&lab, SLEEPS, json!({ "ms": 5 })).await;
-    }
+    answer(&lab, &blocks).await;
     prometheus.has_fired(&["SealproveAttemptsExhausted", "SealproveRedeliveries"]).await;
 
     for _ in 0..SOME {
@@ -60,22 +62,19 @@ pub(super) async fn play() -> BTreeSet<String> {
     prometheus.fired()
 }
 
-/// Takes the queued jobs as often as this, and gives them back each time.
+/// Takes so many queued jobs as often as this, and gives them back each time.
 async fn deliver(lab: &Lab, jobs: usize, times: usize) {
     let stream = lab.stream("PROVE_JOBS_default").await;
     let consumer = stream.get_consumer::<pull::Config>("standard").await.expect("a consumer");
     for _ in 0..times {
-        let mut batch = consumer.fetch().max_messages(jobs).messages().await.expect("a batch");
-        while let Some(message) = batch.next().await {
-            message.expect("a delivery").ack_with(AckKind::Nak(None)).await.expect("give it back");
+        let mut taken = Vec::new();
+        for _ in 0..jobs {
+            let mut batch = consumer.fetch().max_messages(1).messages().await.expect("a batch");
+            taken.push(batch.next().await.expect("a job is there").expect("a delivery"));
         }
-        lab.nats.connect().await.flush().await.expect("flush");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    // The broker finds out that it may not deliver a message again when it is asked to.
-    let mut batch = consumer.fetch().max_messages(1).messages().await.expect("a batch");
-    while let Some(Ok(message)) = batch.next().await {
-        message.ack_with(AckKind::Nak(None)).await.expect("give it back");
+        for message in taken {
+            message.double_ack_with(AckKind::Nak(None)).await.expect("give it back");
+        }
     }
 }
 
