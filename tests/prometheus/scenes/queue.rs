@@ -15,6 +15,8 @@ const SLOTS: usize = 2;
 /// Two at once, for three quarters of a minute.
 const BACKLOG: usize = 60;
 const BACKLOG_MS: u64 = 1500;
+/// The sweeper leaves jobs to themselves for so long.
+const YOUNG: Duration = Duration::from_secs(60);
 
 pub(super) async fn play() -> BTreeSet<String> {
     let lab = Setup::rogue().limited(SLEEPS, "15m").slots(SLOTS).start().await;
@@ -35,6 +37,7 @@ pub(super) async fn play() -> BTreeSet<String> {
         let hurried = SubmitOptions { lifetime: Duration::from_secs(lifetime), ..SubmitOptions::default() };
         lab.submit_as(SLEEPS, b"{}", &hurried).await;
     }
+    tokio::time::sleep(YOUNG).await;
     prometheus.has_fired(&["SealproveJobsAtRisk"]).await;
     prometheus.has_fired(&["SealproveJobsExpire"]).await;
     prometheus.fired()
