@@ -3,8 +3,8 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test interop leaks hostile load chaos chaos-wrong fuzz check tools bench schemas corpora k8s image-test sbom \
-	monitoring clean
+.PHONY: demo test interop leaks hostile load fairness chaos chaos-wrong fuzz check tools bench schemas corpora k8s \
+	image-test sbom monitoring clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -64,6 +64,12 @@ $(CARGO_FUZZ):
 ## load: JOBS queued jobs before any service runs, then two services
 load: tools
 	QUEUED=$(or $(JOBS),10000) cargo test --locked --test queue a_queue_that_waited -- --nocapture
+
+## fairness: JOBS queued jobs of one tenant, and how another is served beside it; TENANTS that have none
+fairness: tools
+	cargo build --locked --example rogue
+	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --test tenants fairness -- \
+	--nocapture --test-threads 1
 
 ## check: what a change must pass besides
 check: k8s

@@ -23,6 +23,8 @@ mod dev;
 mod doctor;
 #[cfg(feature = "service")]
 mod serve;
+#[cfg(feature = "service")]
+mod tenants;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -206,6 +208,9 @@ enum Command {
     /// Make or check the streams that a deployment needs
     #[cfg(feature = "service")]
     Streams(serve::StreamsArgs),
+    /// Make users and accounts for the broker, one account for each tenant
+    #[cfg(feature = "service")]
+    Tenants(tenants::Args),
     /// Run the service
     #[cfg(feature = "service")]
     Serve(serve::ServeArgs),
@@ -294,6 +299,8 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         }
         #[cfg(feature = "service")]
         Command::Streams(args) => serve::streams(&args).await,
+        #[cfg(feature = "service")]
+        Command::Tenants(args) => tenants::run(&args),
         #[cfg(feature = "service")]
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]

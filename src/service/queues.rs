@@ -50,7 +50,7 @@ async fn look(seen: &mut BTreeMap<(Tenant, Lane), Seen>, shared: &Shared) {
     if let Some(seconds) = start::clock_offset(&shared.client).await {
         shared.metrics.broker.clock_offset(seconds);
     }
-    for tenant in &shared.config.tenants {
+    for tenant in shared.config.tenants.names() {
         for lane in Lane::ALL {
             if let Some(now) = look_at(tenant, lane, shared).await {
                 seen.insert((tenant.clone(), lane), now);
