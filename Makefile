@@ -4,7 +4,7 @@ NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
 .PHONY: demo test interop leaks hostile load fairness chaos chaos-wrong fuzz check tools bench schemas corpora k8s \
-	image-test sbom clean
+	image-test sbom monitoring clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -85,6 +85,21 @@ bench: tools
 	./target/release/sealprove bench threshold-v1
 	./target/release/sealprove bench zcash-pczt-v1
 	cargo bench --locked --bench lock_cost
+
+## monitoring: rules, dashboard and metrics in a real Prometheus, with every alert caused for real (about ten minutes)
+PROMETHEUS := .tools/prometheus/usr/bin/prometheus
+
+monitoring: tools $(PROMETHEUS)
+	cargo build --locked --example rogue
+	cargo test --locked --test prometheus -- prometheus
+
+# Debian's packages, taken apart and not installed; apt checks their signatures. SEALPROVE_PROMETHEUS names another
+# folder with prometheus and promtool.
+$(PROMETHEUS):
+	mkdir -p .tools/prometheus
+	cd .tools/prometheus && apt-get download prometheus libfaketime && \
+		for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
+	touch $@
 
 ## schemas: write what tests/schemas.rs compares
 schemas:

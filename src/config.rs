@@ -153,6 +153,8 @@ impl std::str::FromStr for Sandbox {
 pub struct Admin {
     /// Where `/metrics`, `/livez` and `/readyz` are. Nobody authenticates here: keep it inside.
     pub listen: SocketAddr,
+    /// The tenants that have metrics of their own, by their names; of the others the sums are told.
+    pub tenants: Vec<Tenant>,
 }
 
 /// The `[streams]` table: what `sealprove streams` makes and the service checks.
@@ -202,7 +204,7 @@ impl Default for Slots {
 
 impl Default for Admin {
     fn default() -> Self {
-        Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+        Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), tenants: Vec::new() }
     }
 }
 
@@ -234,6 +236,9 @@ impl ServiceConfig {
         }
         if self.service.standard_turn < 2 {
             return refuse("service.standard_turn is at least 2; 2 gives each lane half of the turns");
+        }
+        if self.admin.tenants.iter().any(|shown| !self.tenants.contains(shown)) {
+            return refuse("admin.tenants names none but tenants of this deployment");
         }
         if self.streams.ack_wait < Duration::from_secs(1) {
             return refuse("streams.ack_wait is at least 1s");
@@ -339,6 +344,7 @@ mod tests {
             "[service]\nslots = 0",
             "[service]\nthreads = 0",
             "[streams]\nreplicas = 2",
+            "[admin]\ntenants = [\"somebody\"]",
             "[streams]\nack_wait = \"100ms\"",
             "[nats]\npassword = \"x\"",
             "colour = \"red\"",

@@ -38,6 +38,7 @@ mod desk;
 pub mod doctor;
 mod live;
 mod pace;
+mod queues;
 mod readiness;
 mod room;
 mod sweep;
@@ -206,18 +207,18 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServiceError> {
     let Setup { config, signed, limits, samples, launcher, available_bytes, locks } = setup;
-    let metrics = Arc::new(Metrics::new(limits.keys().cloned().collect()));
-    metrics.slots(config.service.slots);
+    let metrics = Arc::new(Metrics::new(limits.keys().cloned(), &config.admin.tenants));
+    tell_limits(config.service.slots, &limits, &metrics);
     let room = Arc::new(Room::default());
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
-    let bound = open_admin(config.admin.listen, &metrics, &readiness).await?;
-    let Bundle { deployment, serial, .. } = &signed.bundle;
+    let published = Arc::new(Published::new(signed));
+    let bound = open_admin(config.admin.listen, &metrics, &readiness, &published).await?;
+    let Bundle { deployment, serial, .. } = &published.now().bundle;
     info!(address = %bound, %deployment, serial, "admin address open");
     tell_locks("service", locks, &metrics);
 
     let pace = Arc::new(Pace::default());
     let budget = Budget::new(available_bytes, config.service.slots, limits.values().copied());
-    let published = Arc::new(Published::new(signed));
     let self_test =
         SelfTest { published: published.clone(), samples, pace: pace.clone(), metrics: metrics.clone() };
     let start = Start { launcher, budget, published: published.clone(), self_test, metrics: metrics.clone() };
@@ -277,14 +278,22 @@ async fn open_admin(
     address: SocketAddr,
     metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
+    published: &Arc<Published>,
 ) -> Result<SocketAddr, ServiceError> {
-    let bound = admin::serve(address, metrics.clone(), readiness.clone()).await;
+    let bound = admin::serve(address, metrics.clone(), readiness.clone(), published.clone()).await;
     bound.map_err(|source| ServiceError::Admin { address, source })
+}
+
+fn tell_limits(slots: usize, limits: &HashMap<CircuitId, Limits>, metrics: &Metrics) {
+    metrics.processes.slots(slots);
+    for (circuit, limits) in limits {
+        metrics.chambers.limited(circuit, limits.time, limits.memory_bytes);
+    }
 }
 
 /// Says how a process is locked, and what of it this kernel lacks.
 fn tell_locks(process: &'static str, locks: Locks, metrics: &Metrics) {
-    metrics.locked(process, locks);
+    metrics.chambers.locked(process, locks);
     match locks {
         Locks { calls: false, .. } => warn!(process, "runs without any lock, as the configuration says"),
         Locks { files, .. } if files < Locks::FILES_WHOLE => warn!(
@@ -315,6 +324,7 @@ fn beside_jobs(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut background = JoinSet::new();
     background.spawn(desk::serve(shared.clone()));
     background.spawn(room::watch(shared.clone()));
+    background.spawn(queues::watch(shared.clone()));
     background.spawn(sweep::serve(shared.clone()));
     background
 }

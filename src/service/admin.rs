@@ -10,7 +10,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::readiness::Readiness;
+use super::published::Published;
+use super::readiness::{self, Readiness};
+use crate::clock::unix_now;
 use crate::metrics::Metrics;
 
 /// What the pages are made of.
@@ -18,6 +20,7 @@ use crate::metrics::Metrics;
 struct Pages {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    published: Arc<Published>,
 }
 
 /// Serves `/metrics`, `/livez` and `/readyz` until the process ends; says where.
@@ -25,6 +28,7 @@ pub(super) async fn serve(
     listen: SocketAddr,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
+    published: Arc<Published>,
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
@@ -32,13 +36,14 @@ pub(super) async fn serve(
         .route("/metrics", get(page))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Pages { metrics, readiness });
+        .with_state(Pages { metrics, readiness, published });
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(bound)
 }
 
 async fn page(State(pages): State<Pages>) -> impl IntoResponse {
-    pages.metrics.ready(pages.readiness.missing().is_empty());
+    pages.metrics.health.missing(&pages.readiness.missing());
+    pages.metrics.bundle.served(&pages.published.now().bundle, unix_now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], pages.metrics.page())
 }
 
@@ -47,6 +52,7 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     if missing.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join("; ")))
+        let reasons: Vec<&str> = missing.into_iter().map(readiness::says).collect();
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reasons.join("; ")))
     }
 }

@@ -35,7 +35,7 @@ async fn answer(request: Message, client: &Client, shared: &Shared) {
     } else {
         (CancelResult::NotFound, None)
     };
-    shared.metrics.cancel(result);
+    shared.metrics.jobs.cancel(result);
     info!(%job, result = result.as_str(), "asked to cancel");
     let reply = CancelReply { version: VERSION.to_owned(), tenant, job, result, code };
     // Cannot panic: a struct of strings.

@@ -22,7 +22,7 @@ use super::published::Published;
 use super::selftest::SelfTest;
 use crate::broker::Backoff;
 use crate::launcher::{Launcher, Notice};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StartReason};
 
 /// The first and the longest wait before a chamber that died is followed by another.
 const RESTART_WAIT: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(30)];
@@ -150,10 +150,10 @@ impl Succession {
         let mut waits = Backoff::new(RESTART_WAIT);
         let mut retired = JoinSet::new();
         let mut current: Option<Working> = None;
-        let mut is_first = true;
+        let (mut is_first, mut reason) = (true, StartReason::First);
         while !*self.stopped.borrow() {
             let started = tokio::select! {
-                started = self.next(is_first) => started,
+                started = self.next(reason, is_first) => started,
                 () = self.stop() => break,
             };
             match started {
@@ -165,10 +165,13 @@ impl Succession {
                     if let Some(old) = current.replace(next) {
                         retired.spawn(old.retire());
                     }
-                    self.while_it_works(current.as_mut(), was_first).await?;
+                    reason = self.while_it_works(current.as_mut(), was_first).await?;
                 }
                 Err(fault) if is_first || matches!(fault, ServiceError::Launcher(_)) => return Err(fault),
-                Err(cause) => error!(%cause, "no chamber takes over"),
+                Err(cause) => {
+                    reason = StartReason::Ended;
+                    error!(%cause, "no chamber takes over");
+                }
             }
             self.pause(&mut waits).await;
         }
@@ -179,9 +182,9 @@ impl Succession {
 
     /// A chamber that could take jobs. The first one has to have everything that the bundle lists; one that takes
     /// over may lack a key that was destroyed.
-    async fn next(&self, is_first: bool) -> Result<Working, ServiceError> {
+    async fn next(&self, reason: StartReason, is_first: bool) -> Result<Working, ServiceError> {
         let Start { launcher, budget, published, self_test, metrics } = &self.start;
-        metrics.chamber_started();
+        metrics.chambers.started(reason);
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
         let (mut control, order) = connection.into_split();
         let live = Live::announced(&mut control, metrics).await.ok_or(ServiceError::Chamber)?;
@@ -191,6 +194,7 @@ impl Succession {
             false => published.admits(&live)?,
         }
         super::tell_locks("chamber", live.locks, metrics);
+        metrics.chambers.keys(live.keys.ready.len(), live.keys.destroyed.len());
         let hearing = tokio::spawn(hear(live.clone(), control, self.live.clone(), metrics.clone()));
         let working = Working { live, hearing, _order: order };
         budget.holds(working.live.birth_bytes)?;
@@ -198,14 +202,14 @@ impl Succession {
         Ok(working)
     }
 
-    /// Until the chamber dies, is to be replaced, or all is to end. The first one proves the largest witnesses
+    /// Until the chamber dies, is to be replaced, or all is to end; says why another is started. The first one proves the largest witnesses
     /// meanwhile; that it cannot is a fault.
     async fn while_it_works(
         &self,
         current: Option<&mut Working>,
         is_first: bool,
-    ) -> Result<(), ServiceError> {
-        let Some(Working { live, hearing, .. }) = current else { return Ok(()) };
+    ) -> Result<StartReason, ServiceError> {
+        let Some(Working { live, hearing, .. }) = current else { return Ok(StartReason::Ended) };
         let largest = async {
             if is_first {
                 self.start.self_test.largest(live).await?;
@@ -219,13 +223,15 @@ impl Succession {
             tokio::time::sleep_until(not_before).await;
         };
         tokio::select! {
-            fault = largest => return fault,
-            () = rule_broken => {}
-            () = self.keys_changed.notified() => info!("the keys have changed: another chamber takes over"),
-            _ = hearing => {}
-            () = self.stop() => {}
+            fault = largest => fault,
+            () = rule_broken => Ok(StartReason::RuleBroken),
+            () = self.keys_changed.notified() => {
+                info!("the keys have changed: another chamber takes over");
+                Ok(StartReason::KeysChanged)
+            }
+            _ = hearing => Ok(StartReason::Ended),
+            () = self.stop() => Ok(StartReason::Ended),
         }
-        Ok(())
     }
 
     /// Serves a bundle that has waited for this chamber.

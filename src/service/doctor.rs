@@ -50,7 +50,7 @@ pub fn circuit() -> impl crate::circuit::Circuit {
 pub async fn examine(setup: Setup) -> Result<Vec<Finding>, ServiceError> {
     let mut findings = of_locks("service", setup.locks);
     findings.extend(of_service(&setup));
-    let metrics = Arc::new(Metrics::new(Vec::new()));
+    let metrics = Arc::new(Metrics::new([], &[]));
     let connection = UnixStream::connect(setup.launcher.socket()).await.map_err(ServiceError::Launcher)?;
     let (mut control, _order) = connection.into_split();
     let chamber = Live::announced(&mut control, &metrics).await.ok_or(ServiceError::Chamber)?;

@@ -44,16 +44,16 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
             Ok((slot, of_tenant, delivery)) => {
                 intake.waits = Backoff::new(PULL_WAIT);
                 shared.readiness.pulls(true);
-                shared.metrics.slot_taken();
+                shared.metrics.processes.slot_taken();
                 let shared = shared.clone();
                 jobs.spawn(async move {
                     lifecycle::see_through(delivery, &shared).await;
-                    shared.metrics.slot_freed();
+                    shared.metrics.processes.slot_freed();
                     drop((of_tenant, slot));
                 });
             }
             Err(cause) => {
-                shared.metrics.broker(BrokerEvent::RequestFailed);
+                shared.metrics.broker.event(BrokerEvent::RequestFailed);
                 shared.readiness.pulls(false);
                 warn!(%cause, "no jobs for the moment");
                 tokio::select! {
@@ -220,7 +220,7 @@ fn rest_of(delivery: &Delivery) -> Duration {
 
 /// Hands a delivery back that there is no slot for.
 async fn give_back(delivery: &Delivery, delay: Duration, shared: &Shared) {
-    shared.metrics.handed_back();
+    shared.metrics.jobs.handed_back();
     debug!("a delivery that there is no slot for goes back");
     if !lease::give_back(&shared.client, delivery.reply(), delay).await {
         warn!("a delivery could not be handed back; its lease will run out");
@@ -232,7 +232,7 @@ async fn restore(queue: &Queue, shared: &Shared) {
     let restored = streams::restore_consumer(&shared.context, &shared.config, &queue.tenant, queue.lane);
     match tokio::time::timeout(RESTORE_TIMEOUT, restored).await {
         Ok(Ok(true)) => {
-            shared.metrics.broker(BrokerEvent::ConsumerRestored);
+            shared.metrics.broker.event(BrokerEvent::ConsumerRestored);
             warn!(%queue, "its consumer was gone and is made again");
         }
         // The broker is away or elects a leader: the next pull will tell.

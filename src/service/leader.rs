@@ -55,6 +55,15 @@ pub(super) async fn first_from(
     get(client, stream, json!({ "seq": sequence, "next_by_subj": ">" })).await
 }
 
+/// The first message on a subject, which may have wildcards.
+pub(super) async fn first_on(
+    client: &Client,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Found>, ReadError> {
+    get(client, stream, json!({ "seq": 0, "next_by_subj": subject })).await
+}
+
 #[derive(Deserialize)]
 struct Reply {
     message: Option<Message>,

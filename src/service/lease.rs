@@ -34,7 +34,7 @@ impl Lease {
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = sent;
                     pause = ack_wait / 4;
                 } else {
-                    metrics.broker(BrokerEvent::LeaseFailed);
+                    metrics.broker.event(BrokerEvent::LeaseFailed);
                     warn!("a lease could not be prolonged");
                     pause = RETRY.min(ack_wait / 4);
                 }

@@ -14,13 +14,13 @@ use super::lease::{Lease, acknowledge, give_back};
 use super::limits::Limits;
 use super::link::{NoReply, Reply};
 use super::live::Ear;
-use super::settle::{Finished, Offer, Settled, settle_answered};
+use super::settle::{Finished, Offer, Settled, settle_answered, winner};
 use super::streams::MAX_DELIVER;
 use crate::broker::{Backoff, STATUS_STREAM, answers_stream, header_map, publish};
 use crate::clock::{unix_now, unix_now_ms};
 use crate::frame::{End, JobHead};
 use crate::job::JobSubject;
-use crate::metrics::Phase;
+use crate::metrics::{Phase, Winner};
 use crate::wire::{AnswerHeader, Code, JobHeader, State, Status, VERSION};
 
 /// The first and the longest wait before a job that was handed back is delivered again.
@@ -44,7 +44,7 @@ pub(super) struct Admitted {
 
 /// Sees a delivery through to its end.
 pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
-    shared.metrics.delivered(delivery.delivered);
+    shared.metrics.jobs.delivered(delivery.delivered);
     let job = match delivery.name(&shared.config.prefix) {
         Ok(job) => job,
         Err(reply) => return terminate(&reply, shared).await,
@@ -65,7 +65,7 @@ pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
 
 /// Removes a message that names no job; the reason is kept by the broker's advisory.
 async fn terminate(reply: &Subject, shared: &Shared) {
-    shared.metrics.not_a_job();
+    shared.metrics.jobs.not_a_job();
     warn!("a message on a job subject names no job; it is removed");
     let _ = acknowledge(&shared.client, reply, "+TERM not a job of this protocol").await;
 }
@@ -84,9 +84,9 @@ impl Job {
     }
 
     async fn judge(&self, shared: &Shared) -> Result<(JobHeader, u32), NotNow> {
-        match self.is_answered(shared).await {
-            Ok(true) => return Err(NotNow::Answered),
-            Ok(false) => {}
+        match self.answered_by(shared).await {
+            Ok(Some(_)) => return Err(NotNow::Answered),
+            Ok(None) => {}
             Err(_) => return Err(NotNow::HandBack("the answer stream cannot be read")),
         }
         let header = self.check(shared)?;
@@ -109,11 +109,12 @@ impl Job {
         admission::judge(self.message(), &recipient)
     }
 
-    /// Whether the job has an answer, as the stream's leader has it.
-    async fn is_answered(&self, shared: &Shared) -> Result<bool, ReadError> {
+    /// Who has answered the job, if anybody has, as the stream's leader has it.
+    async fn answered_by(&self, shared: &Shared) -> Result<Option<Winner>, ReadError> {
         let JobSubject { tenant, job, .. } = &self.subject;
         let answer = shared.config.prefix.answer(tenant, job);
-        Ok(leader::last_on(&shared.client, &answers_stream(tenant), &answer).await?.is_some())
+        let stored = leader::last_on(&shared.client, &answers_stream(tenant), &answer).await?;
+        Ok(stored.as_ref().map(winner))
     }
 
     /// How often the job's own process has crashed on it, from its status.
@@ -144,7 +145,7 @@ impl Job {
         }
         let deliveries_before = self.delivered.saturating_sub(1) as usize;
         let delay = delay.unwrap_or_else(|| Backoff::new(HAND_BACK_WAIT).nth(deliveries_before));
-        shared.metrics.handed_back();
+        shared.metrics.jobs.handed_back();
         info!(job = %self.subject.job, reason, delay_ms = crate::clock::millis(delay), "handed back");
         // Without its lease, the delivery is somebody else's already.
         if lease.is_held() {
@@ -163,7 +164,7 @@ enum Attempt {
     /// A fault of ours.
     OurFault(&'static str),
     /// Somebody has answered it meanwhile: it was cancelled, or another service was quicker.
-    AnsweredElsewhere,
+    AnsweredElsewhere(Winner),
     /// This service stops.
     Stopping,
 }
@@ -171,7 +172,7 @@ enum Attempt {
 impl Admitted {
     /// Proves, and settles; or hands back.
     async fn prove(mut self, shared: &Shared) -> Option<Settled> {
-        shared.metrics.phase(&self.job.subject.circuit, Phase::Queued, self.job.queued());
+        shared.metrics.jobs.phase(&self.job.subject.circuit, Phase::Queued, self.job.queued());
         let mut waits = Backoff::new(HAND_BACK_WAIT);
         for attempt in 0.. {
             self.tell(State::Proving, attempt, shared).await;
@@ -191,8 +192,8 @@ impl Admitted {
                     return self.job.hand_back(self.lease, reason, None, shared).await;
                 }
                 Attempt::OurFault(_) => waits.pause().await,
-                Attempt::AnsweredElsewhere => {
-                    shared.metrics.race_lost();
+                Attempt::AnsweredElsewhere(winner) => {
+                    shared.metrics.jobs.race_lost(winner);
                     return Some(settle_answered(&self.job, &self.lease, shared).await);
                 }
                 Attempt::Stopping => {
@@ -205,8 +206,10 @@ impl Admitted {
     }
 
     async fn attempt(&mut self, attempt: u32, shared: &Shared) -> Attempt {
-        if attempt > 0 && matches!(self.job.is_answered(shared).await, Ok(true)) {
-            return Attempt::AnsweredElsewhere;
+        if attempt > 0
+            && let Ok(Some(winner)) = self.job.answered_by(shared).await
+        {
+            return Attempt::AnsweredElsewhere(winner);
         }
         if !shared.can_be_done(&self.job.subject.circuit, self.job.payload_bytes(), self.header.expires) {
             return Attempt::Final(Code::Expired);
@@ -219,17 +222,16 @@ impl Admitted {
         let limits = shared.limits(&self.job.subject.circuit);
         let within = Limits { time: limits.time.min(left), ..limits };
         let head = self.head(attempt);
-        let mut answered = false;
+        let mut answered = None;
         let dropped = async {
             tokio::select! {
                 () = shared.stopping() => {}
-                () = answered_elsewhere(&self.job, &mut self.ear, shared) => answered = true,
+                winner = answered_elsewhere(&self.job, &mut self.ear, shared) => answered = Some(winner),
             }
         };
         match chamber.prove(within, &head, &self.job.message.payload, dropped).await {
             Ok(reply) => Attempt::Answered(reply),
-            Err(NoReply::Dropped) if answered => Attempt::AnsweredElsewhere,
-            Err(NoReply::Dropped) => Attempt::Stopping,
+            Err(NoReply::Dropped) => answered.map_or(Attempt::Stopping, Attempt::AnsweredElsewhere),
             Err(NoReply::Ended(End::TimedOut)) if left < limits.time => Attempt::Final(Code::Expired),
             Err(no_reply) => self.judge(no_reply, shared),
         }
@@ -276,7 +278,7 @@ impl Admitted {
         ];
         for (phase, took) in phases {
             if let Some(took) = reply.believed(took) {
-                shared.metrics.phase(circuit, phase, took);
+                shared.metrics.jobs.phase(circuit, phase, took);
             }
         }
         if let (Code::Ok, Some(proved)) = (head.code, reply.believed(head.timings.proved)) {
@@ -320,13 +322,13 @@ impl Admitted {
 }
 
 /// Until anybody's answer is in the stream, by the leader's word: the broker's live word may be missed, and
-/// could be forged.
-async fn answered_elsewhere(job: &Job, ear: &mut Ear, shared: &Shared) {
+/// could be forged. Says whose it is.
+async fn answered_elsewhere(job: &Job, ear: &mut Ear, shared: &Shared) -> Winner {
     let JobSubject { tenant, job: id, .. } = &job.subject;
     loop {
         ear.hear(tenant, id, shared.config.streams.ack_wait / 4).await;
-        if matches!(job.is_answered(shared).await, Ok(true)) {
-            return;
+        if let Ok(Some(winner)) = job.answered_by(shared).await {
+            return winner;
         }
     }
 }

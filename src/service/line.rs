@@ -65,7 +65,7 @@ pub(super) async fn connect(
         let (metrics, heard) = (metrics.clone(), heard.clone());
         let options = config.nats.options("sealprove").await?.event_callback(move |event| {
             let counted = counted(&event);
-            metrics.broker(counted);
+            metrics.broker.event(counted);
             match counted {
                 BrokerEvent::Connected => info!("connected to the broker"),
                 _ => warn!(%event, "the connection to the broker"),

@@ -86,6 +86,7 @@ struct Tickets {
 
 struct Waiting {
     job: JobId,
+    circuit: CircuitId,
     end: oneshot::Sender<Ended>,
 }
 
@@ -93,10 +94,11 @@ struct Waiting {
 struct Ended(End, u64);
 
 impl Tickets {
-    fn issue(&self, job: JobId) -> (u64, oneshot::Receiver<Ended>) {
+    fn issue(&self, head: &JobHead) -> (u64, oneshot::Receiver<Ended>) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
-        self.lock().insert(ticket, Waiting { job, end });
+        let waiting = Waiting { job: head.job.clone(), circuit: head.circuit.clone(), end };
+        self.lock().insert(ticket, waiting);
         (ticket, ended)
     }
 
@@ -106,8 +108,9 @@ impl Tickets {
         }
     }
 
-    fn ended(&self, ticket: u64, end: End, peak_bytes: u64) {
+    fn ended(&self, ticket: u64, end: End, peak_bytes: u64, metrics: &Metrics) {
         if let Some(waiting) = self.lock().remove(&ticket) {
+            metrics.processes.ended(&waiting.circuit, end, peak_bytes);
             info!(job = %waiting.job, end = end.as_str(), peak_bytes, "job process ended");
             let _ = waiting.end.send(Ended(end, peak_bytes));
         }
@@ -132,7 +135,7 @@ impl Live {
         };
         for circuit in &circuits {
             info!(circuit = %circuit.id, built_ms = circuit.built_ms, "keys built");
-            metrics.built(&circuit.id, Duration::from_millis(circuit.built_ms));
+            metrics.chambers.built(&circuit.id, Duration::from_millis(circuit.built_ms));
         }
         let keys = Keys { ready: keys, destroyed };
         Some(Live { listen, keys, circuits, locks, birth_bytes, tickets: Tickets::default() })
@@ -144,8 +147,7 @@ impl Live {
             match read_frame::<Event>(control).await {
                 Ok((Event::Started { ticket, pid }, _)) => self.tickets.started(ticket, pid),
                 Ok((Event::Ended { ticket, end, peak_bytes }, _)) => {
-                    metrics.process_ended(end);
-                    self.tickets.ended(ticket, end, peak_bytes);
+                    self.tickets.ended(ticket, end, peak_bytes, metrics);
                 }
                 Ok((Event::Ready { .. }, _)) | Err(_) => return self.tickets.chamber_gone(),
             }
@@ -173,7 +175,7 @@ impl Live {
     ) -> Result<Reply, NoReply> {
         let started = Instant::now();
         let mut connection = UnixStream::connect(&self.listen).await.map_err(|_| NoReply::ChamberGone)?;
-        let (ticket, ended) = self.tickets.issue(head.job.clone());
+        let (ticket, ended) = self.tickets.issue(head);
         let exchanged = tokio::select! {
             reply = exchange(&mut connection, limits.order(ticket), head, payload) => Some(reply),
             () = dropped => None,

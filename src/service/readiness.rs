@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::room::Room;
-use crate::metrics::BrokerEvent;
+use crate::metrics::{BrokerEvent, Missing};
 
 /// What must hold before a job is taken.
 pub(super) struct Readiness {
@@ -69,31 +69,33 @@ impl Readiness {
     }
 
     /// What is missing; nothing, when jobs are taken.
-    pub(super) fn missing(&self) -> Vec<&'static str> {
+    pub(super) fn missing(&self) -> Vec<Missing> {
         let held = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
-        let mut missing = Vec::new();
-        if !held(&self.chamber) {
-            missing.push("the chamber has not built every proving key");
-        }
-        if !held(&self.broker) {
-            missing.push("the broker does not answer");
-        }
-        if !held(&self.streams) {
-            missing.push("streams or consumers are not as they must be; see the log");
-        }
-        if held(&self.streams) && !held(&self.pulls) {
-            missing.push("the broker serves no pulls; see the log");
-        }
-        if held(&self.streams) && !held(&self.requests) {
-            missing.push("requests for the bundle are not heard yet");
-        }
+        let (streams, stopping) = (held(&self.streams), held(&self.stopping));
         // One tenant without room is that tenant's trouble; it stands in log and metrics.
-        if self.room.full().len() == self.tenants {
-            missing.push("the answer stream is full, so that no job is taken; see the log");
-        }
-        if held(&self.stopping) {
-            missing.push("the service is stopping");
-        }
-        missing
+        let has_room = self.room.full().len() < self.tenants;
+        let found = [
+            (Missing::Chamber, held(&self.chamber)),
+            (Missing::Broker, held(&self.broker)),
+            (Missing::Streams, streams),
+            (Missing::Pulls, held(&self.pulls) || !streams),
+            (Missing::Requests, held(&self.requests) || !streams),
+            (Missing::Room, has_room),
+            (Missing::Stopping, !stopping),
+        ];
+        found.into_iter().filter(|(_, holds)| !holds).map(|(missing, _)| missing).collect()
+    }
+}
+
+/// For whoever asks why.
+pub(super) fn says(missing: Missing) -> &'static str {
+    match missing {
+        Missing::Chamber => "the chamber has not built every proving key",
+        Missing::Broker => "the broker does not answer",
+        Missing::Streams => "streams or consumers are not as they must be; see the log",
+        Missing::Pulls => "the broker serves no pulls; see the log",
+        Missing::Requests => "requests for the bundle are not heard yet",
+        Missing::Room => "the answer stream is full, so that no job is taken; see the log",
+        Missing::Stopping => "the service is stopping",
     }
 }

@@ -74,9 +74,11 @@ pub(super) async fn watch(shared: Arc<Shared>) {
     loop {
         for tenant in shared.config.tenants.names() {
             let Ok(stream) = shared.context.get_stream(answers_stream(tenant)).await else { continue };
-            shared.room.set(tenant, filled(stream.cached_info()));
+            let filled = filled(stream.cached_info());
+            shared.room.set(tenant, filled);
+            shared.metrics.queues.answer_stream(tenant, filled);
         }
-        shared.metrics.answer_streams(shared.room.fullest(), shared.room.full().len());
+        shared.metrics.queues.answer_streams(shared.room.fullest(), shared.room.full().len());
         tokio::time::sleep(LOOK).await;
     }
 }

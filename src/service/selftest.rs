@@ -104,7 +104,7 @@ impl SelfTest {
         let took = reply.believed(reply.head.timings.proved).unwrap_or_default();
         let payload_bytes = sealed_bytes(Scheme::X25519, sample.bytes.len());
         self.pace.learn(circuit, Scheme::X25519, payload_bytes, took);
-        self.metrics.self_tested(circuit, sample.is_largest, took);
+        self.metrics.chambers.self_tested(circuit, sample.is_largest, took);
         let (proved_ms, peak_bytes) = (crate::clock::millis(took), reply.peak_bytes);
         info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");
         if took * 2 > sample.limits.time {

@@ -16,7 +16,7 @@ use super::streams::jobs_stream;
 use crate::broker::{Backoff, PublishError, answers_stream, header_map, publish};
 use crate::clock::unix_now;
 use crate::job::{JobId, JobSubject, Tenant};
-use crate::metrics::{BrokerEvent, Phase};
+use crate::metrics::{BrokerEvent, Phase, Winner};
 use crate::wire::{Answer, AnswerHeader, Code, GRACE_SECONDS, Timings};
 
 /// The first and the longest wait before an answer is offered again.
@@ -97,11 +97,14 @@ impl Finished {
         match self.store(shared).await {
             Some(Answered::Ours) => {
                 let code = self.offer.header.code;
-                shared.metrics.answered(&circuit, lane, code.outcome());
+                shared.metrics.jobs.answered(&circuit, lane, code);
+                if code == Code::Ok {
+                    shared.metrics.jobs.proved(&circuit, lane, self.job.queued());
+                }
                 info!(%job, %circuit, %code, delivery = self.job.delivered, "answered");
             }
-            Some(Answered::Theirs(_)) => {
-                shared.metrics.race_lost();
+            Some(Answered::Theirs(theirs)) => {
+                shared.metrics.jobs.race_lost(winner(&theirs));
                 info!(%job, "somebody else's answer was there first");
             }
             None => {
@@ -113,7 +116,7 @@ impl Finished {
             erase(&self.job.subject.tenant, self.job.sequence, shared).await;
         }
         acknowledge_settled(&self.job, &self.lease, shared).await;
-        shared.metrics.phase(&circuit, Phase::Settled, started.elapsed());
+        shared.metrics.jobs.phase(&circuit, Phase::Settled, started.elapsed());
         Settled(())
     }
 
@@ -130,7 +133,7 @@ impl Finished {
                 self.offer = self.job.offer(Code::WitnessTooLarge);
                 continue;
             }
-            shared.metrics.broker(BrokerEvent::RequestFailed);
+            shared.metrics.broker.event(BrokerEvent::RequestFailed);
             warn!(%job, %cause, "the answer is not stored yet");
             if unix_now() > self.job.deadline + GRACE_SECONDS {
                 return None;
@@ -155,7 +158,7 @@ async fn acknowledge_settled(job: &Job, lease: &Lease, shared: &Shared) {
         if !lease.is_held() || acknowledge(&shared.client, &job.reply, "+ACK").await {
             return;
         }
-        shared.metrics.broker(BrokerEvent::RequestFailed);
+        shared.metrics.broker.event(BrokerEvent::RequestFailed);
         waits.pause().await;
     }
 }
@@ -174,7 +177,7 @@ impl Queued {
         let offer = Offer::of_code(&self.subject, code, 0, Timings::default());
         let code = match offer.once(tenant, job, shared).await? {
             Answered::Ours => {
-                shared.metrics.answered(circuit, *lane, code.outcome());
+                shared.metrics.jobs.answered(circuit, *lane, code);
                 info!(%job, %circuit, %code, "answered in the queue");
                 code
             }
@@ -192,6 +195,11 @@ impl Queued {
 /// The code on a stored answer, where it is one of this protocol.
 pub(super) fn code_of(stored: &Found) -> Option<Code> {
     AnswerHeader::parse(|name| stored.header(name)).map(|header| header.code)
+}
+
+/// Who has stored an answer that is not ours.
+pub(super) fn winner(stored: &Found) -> Winner {
+    if code_of(stored) == Some(Code::Cancelled) { Winner::Cancel } else { Winner::Service }
 }
 
 /// Overwrites an answered job's message in the broker's store. Where that fails, a delivery finds the

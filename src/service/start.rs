@@ -18,7 +18,6 @@ use super::{ServiceError, streams};
 use crate::broker::{Backoff, STATUS_STREAM};
 use crate::bundle::Bundle;
 use crate::circuit::{Circuit, Circuits, Descriptor};
-use crate::clock::unix_now;
 use crate::config::{Sandbox, ServiceConfig};
 use crate::frame::Locks;
 use crate::job::CircuitId;
@@ -28,7 +27,7 @@ use crate::sandbox::{self, Readable};
 /// The first and the longest wait before the broker is tried again.
 const BROKER_WAIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 /// How far this clock and the broker's may be apart, in seconds.
-const CLOCK_SECONDS: u64 = 60;
+const CLOCK_SECONDS: f64 = 60.0;
 
 /// What a service is made of before it has met anybody.
 #[derive(Debug)]
@@ -147,8 +146,8 @@ async fn wait_for_streams(context: &jetstream::Context, client: &Client, config:
     let mut waits = Backoff::new(BROKER_WAIT);
     loop {
         match streams::check(context, config).await {
-            Ok(differences) if differences.is_empty() => match clock_difference(client).await {
-                Some(seconds) if seconds > CLOCK_SECONDS => {
+            Ok(differences) if differences.is_empty() => match clock_offset(client).await {
+                Some(seconds) if seconds.abs() > CLOCK_SECONDS => {
                     error!(seconds, "this clock and the broker's differ; set them right");
                 }
                 _ => return,
@@ -167,8 +166,8 @@ async fn wait_for_streams(context: &jetstream::Context, client: &Client, config:
     }
 }
 
-/// Seconds between this clock and the broker's, which stands in its answers; `None` where it says none.
-async fn clock_difference(client: &Client) -> Option<u64> {
+/// How many seconds this clock is ahead of the broker's, which stands in its answers; `None` where it says none.
+pub(super) async fn clock_offset(client: &Client) -> Option<f64> {
     #[derive(serde::Deserialize)]
     struct Clock {
         ts: String,
@@ -177,6 +176,9 @@ async fn clock_difference(client: &Client) -> Option<u64> {
     let reply = client.request(subject, "".into()).await.ok()?;
     let clock: Clock = serde_json::from_slice(&reply.payload).ok()?;
     let theirs = humantime::parse_rfc3339(&clock.ts).ok()?;
-    let theirs = theirs.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-    Some(theirs.abs_diff(unix_now()))
+    let ours = std::time::SystemTime::now();
+    Some(
+        ours.duration_since(theirs)
+            .map_or_else(|error| -error.duration().as_secs_f64(), |ahead| ahead.as_secs_f64()),
+    )
 }

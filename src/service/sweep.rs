@@ -32,6 +32,8 @@ const YOUNG_SECONDS: u64 = 60;
 const LATE_SECONDS: u64 = 30;
 /// How many jobs of a queue are remembered.
 const WAITING_MAX: usize = 200_000;
+/// How many jobs of a lane that seem to be at risk are looked at in one go.
+const LOOKS_MAX: usize = 200;
 /// How long asking for advisories may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,10 @@ pub(super) async fn serve(shared: Arc<Shared>) {
         for tenant in shared.config.tenants.names() {
             let backlog = backlogs.entry(tenant.clone()).or_default();
             backlog.sweep(tenant, &shared).await;
+        }
+        for lane in Lane::ALL {
+            let at_risk = backlogs.values().map(|backlog| backlog.at_risk(lane, unix_now()).count()).sum();
+            shared.metrics.queues.at_risk(lane, at_risk);
         }
         tokio::time::sleep(REST).await;
     }
@@ -101,7 +107,7 @@ async fn answer(tenant: &Tenant, stored: &Found, code: Code, shared: &Shared) ->
         Ok(found) => {
             // Somebody else may have answered it meanwhile.
             if found == code {
-                shared.metrics.swept(code);
+                shared.metrics.jobs.swept(code);
                 warn!(%job, %code, "swept");
             }
             true
@@ -131,7 +137,15 @@ struct Backlog {
 
 struct Waiting {
     lane: Lane,
+    stored_at: u64,
     deadline: u64,
+}
+
+impl Waiting {
+    /// Whether less than a quarter of its life is left.
+    fn is_at_risk(&self, now: u64) -> bool {
+        self.deadline.saturating_sub(now) < self.deadline.saturating_sub(self.stored_at) / 4
+    }
 }
 
 impl Backlog {
@@ -162,6 +176,25 @@ impl Backlog {
         for (sequence, code) in doomed {
             self.end(tenant, sequence, code, shared).await;
         }
+        self.forget_answered(tenant, shared).await;
+    }
+
+    /// The jobs of a lane that are likely to outlive themselves.
+    fn at_risk(&self, lane: Lane, now: u64) -> impl Iterator<Item = u64> {
+        let at_risk = self.waiting.iter().filter(move |(_, job)| job.lane == lane && job.is_at_risk(now));
+        at_risk.map(|(sequence, _)| *sequence)
+    }
+
+    /// Forgets what is gone from the middle of the queue, of the first of those that seem to be at risk.
+    async fn forget_answered(&mut self, tenant: &Tenant, shared: &Shared) {
+        let (stream, now) = (jobs_stream(tenant), unix_now());
+        let looked_at: Vec<u64> =
+            Lane::ALL.iter().flat_map(|lane| self.at_risk(*lane, now).take(LOOKS_MAX)).collect();
+        for sequence in looked_at {
+            if matches!(leader::at(&shared.client, &stream, sequence).await, Ok(None)) {
+                self.waiting.remove(&sequence);
+            }
+        }
     }
 
     /// Forgets the jobs that are gone from the queue's head, and reads those that came since, but for the
@@ -180,7 +213,8 @@ impl Backlog {
             }
             self.read_to = stored.sequence + 1;
             if let Some(subject) = job_of(tenant, &stored, shared) {
-                let waiting = Waiting { lane: subject.lane, deadline: deadline(&stored) };
+                let (stored_at, deadline) = (stored.stored_at_ms / 1000, deadline(&stored));
+                let waiting = Waiting { lane: subject.lane, stored_at, deadline };
                 self.waiting.insert(stored.sequence, waiting);
             }
         }

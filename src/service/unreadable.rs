@@ -62,7 +62,7 @@ async fn delivered_to(tenant: &Tenant, shared: &Shared) -> u64 {
 async fn answer(tenant: &Tenant, found: &Found, shared: &Shared) {
     let sequence = found.sequence;
     let Ok(subject) = shared.config.prefix.parse_job(&found.subject) else {
-        shared.metrics.not_a_job();
+        shared.metrics.jobs.not_a_job();
         warn!(sequence, "a message on a job subject names no job and cannot be read; it is erased");
         return erase(tenant, sequence, shared).await;
     };

@@ -1,0 +1,62 @@
+//! The bundle that is served: for how long clients have it, and a key in it to seal to.
+//!
+//! Times are Unix seconds, as Prometheus has them: how long it is until then is a matter of `time()`. Keys stand
+//! here by their scheme and not by their id: there is always the same small number of schemes, and what an
+//! operator must know is when the last key of one ends.
+
+use prometheus::{GaugeVec, IntGauge};
+
+use super::book::{Book, Label};
+use crate::bundle::Bundle;
+use crate::envelope::Scheme;
+
+/// For how long can clients seal?
+pub struct Bundles {
+    serial: IntGauge,
+    expires: IntGauge,
+    seal_from: GaugeVec,
+    seal_until: GaugeVec,
+}
+
+impl Bundles {
+    pub(super) fn new(book: &Book) -> Self {
+        let scheme = || Label::of("scheme", &Scheme::ALL, Scheme::as_str);
+        Bundles {
+            serial: book.gauge(("sealprove_bundle_serial", "Which bundle is served?")),
+            expires: book.gauge((
+                "sealprove_bundle_expires_timestamp_seconds",
+                "When does the bundle that is served expire, so that clients take it no more?",
+            )),
+            seal_from: book.gauges_f64(
+                (
+                    "sealprove_key_seal_from_timestamp_seconds",
+                    "Since when do clients seal to the newest key of this scheme? 0 where there is none.",
+                ),
+                &[scheme()],
+            ),
+            seal_until: book.gauges_f64(
+                (
+                    "sealprove_key_seal_until_timestamp_seconds",
+                    "When does the last key of this scheme end in the bundle that is served, so that clients can \
+                     seal to none? 0 where there is none.",
+                ),
+                &[scheme()],
+            ),
+        }
+    }
+
+    /// This bundle is served now.
+    #[allow(clippy::cast_precision_loss)] // Seconds of this age of the world are far below 2^53.
+    pub fn served(&self, bundle: &Bundle, now: u64) {
+        self.serial.set(i64::try_from(bundle.serial).unwrap_or(i64::MAX));
+        self.expires.set(i64::try_from(bundle.expires_at).unwrap_or(i64::MAX));
+        for scheme in Scheme::ALL {
+            let keys = || bundle.keys.iter().filter(|key| key.scheme == scheme);
+            let begun = keys().filter(|key| key.seal_from <= now);
+            let latest = |times: Option<u64>| times.unwrap_or(0) as f64;
+            let of_scheme = [scheme.as_str()];
+            self.seal_from.with_label_values(&of_scheme).set(latest(begun.map(|key| key.seal_from).max()));
+            self.seal_until.with_label_values(&of_scheme).set(latest(keys().map(|key| key.seal_until).max()));
+        }
+    }
+}
