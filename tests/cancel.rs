@@ -60,6 +60,8 @@ async fn a_cancelled_proof_is_killed_and_its_neighbour_goes_on() {
     assert_eq!(service.metric("sealprove_process_exits_total", &[("cause", "dropped")]), 20.0);
     assert_eq!(lab.answer_to(&neighbour).await.code(), Code::Ok);
     lab.all_acknowledged().await;
+    let given_up = |winner| service.metric("sealprove_answer_races_lost_total", &[("winner", winner)]);
+    assert_eq!((given_up("cancel"), given_up("service")), (20.0, 0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

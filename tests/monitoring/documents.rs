@@ -1,7 +1,7 @@
 //! docs/METRICS.md names every metric, what it is, its labels, and the question that it answers.
 
 use crate::page::{self, Family};
-use crate::{project, text_of};
+use crate::{project, selectors, text_of};
 
 const DOCUMENT: &str = "docs/METRICS.md";
 const HEAD: &str = "| metric | is a | labels | question |\n|---|---|---|---|\n";
@@ -27,4 +27,26 @@ fn the_table_of_metrics_is_the_services() {
         return;
     }
     assert_eq!(committed, table, "UPDATE_METRICS=1 cargo test --test monitoring");
+}
+
+/// What the documents tell people to look at is there.
+#[test]
+fn every_metric_that_a_document_names_is_there() {
+    let families = page::all();
+    let mut named = 0;
+    for document in [DOCUMENT, "docs/OPERATING.md", "docs/ARCHITECTURE.md", "SECURITY.md"] {
+        let text = text_of(document);
+        for span in text.split('`').skip(1).step_by(2).filter(|span| span.contains("sealprove_")) {
+            // `sealprove_queue_…` stands for several.
+            let is_several = |name: &str| families.iter().any(|family| family.name.starts_with(name));
+            let is_there = match span.strip_suffix('…') {
+                Some(beginning) => is_several(beginning),
+                None => families.iter().any(|family| family.name == span),
+            };
+            let problems = selectors::problems(span, &families);
+            assert!(is_there || problems.is_empty(), "{document}: {span}: {problems:?}");
+            named += 1;
+        }
+    }
+    assert!(named > families.len() + 20, "{named} names");
 }

@@ -7,6 +7,7 @@
 mod dashboard;
 mod documents;
 mod page;
+mod queues;
 mod rules;
 mod selectors;
 #[path = "../support/mod.rs"]
