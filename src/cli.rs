@@ -1,6 +1,7 @@
 //! The command line. Each subcommand has a file; this one has the arguments they share, the exit codes,
 //! and how an error is shown.
 
+mod audit;
 mod bundle;
 mod cancel;
 mod collect;
@@ -203,6 +204,8 @@ enum Command {
     Keys(keys::Args),
     /// Make, sign, show and trust bundles
     Bundle(bundle::Args),
+    /// Check audit logs
+    Audit(audit::Args),
     /// Make or check the streams that a deployment needs
     #[cfg(feature = "service")]
     Streams(serve::StreamsArgs),
@@ -286,6 +289,7 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         Command::Circuits(args) => look::circuits(&args, connection, circuits).await,
         Command::Keys(args) => keys::run(&args),
         Command::Bundle(args) => bundle::run(&args, connection, circuits).await,
+        Command::Audit(args) => audit::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sealprove", &mut script);

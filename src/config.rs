@@ -84,6 +84,9 @@ pub struct ServiceConfig {
     /// What the streams are like.
     #[serde(default)]
     pub streams: Streams,
+    /// Where the audit log goes.
+    #[serde(default)]
+    pub audit: AuditConfig,
     /// Limits of circuits, by name. Which circuits are served, the bundle says.
     #[serde(default)]
     pub circuits: BTreeMap<CircuitId, CircuitLimits>,
@@ -169,6 +172,32 @@ pub struct Streams {
     pub ack_wait: Duration,
 }
 
+/// The `[audit]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Where lines go.
+    pub to: AuditTo,
+    /// The folder, where they go into one. Each start makes a folder of its own in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// How large a file becomes before the next is begun.
+    pub file_bytes_max: ByteSize,
+}
+
+/// Where the lines of the audit log go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditTo {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Standard output, which a service uses for nothing else.
+    Stdout,
+    /// Files in a folder.
+    Folder,
+}
+
 /// A circuit's table under `[circuits]`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -203,6 +232,12 @@ impl Default for Slots {
 impl Default for Admin {
     fn default() -> Self {
         Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        AuditConfig { to: AuditTo::Off, folder: None, file_bytes_max: ByteSize::mib(64) }
     }
 }
 
@@ -243,6 +278,9 @@ impl ServiceConfig {
         }
         if !matches!(self.streams.replicas, 1 | 3 | 5) {
             return refuse("streams.replicas is 1, 3 or 5");
+        }
+        if (self.audit.to == AuditTo::Folder) != self.audit.folder.is_some() {
+            return refuse("audit.folder is given where audit.to is \"folder\", and only there");
         }
         Ok(self)
     }
@@ -343,6 +381,9 @@ mod tests {
             "[streams]\nreplicas = 2",
             "[streams]\nack_wait = \"100ms\"",
             "[nats]\npassword = \"x\"",
+            "[audit]\nto = \"folder\"",
+            "[audit]\nto = \"syslog\"",
+            "[audit]\nfolder = \"f\"",
             "colour = \"red\"",
         ];
         for text in refused {

@@ -72,6 +72,8 @@ pub mod sandbox;
 
 // Around them.
 #[cfg(feature = "client")]
+pub mod audit;
+#[cfg(feature = "client")]
 mod cli;
 #[cfg(feature = "client")]
 pub mod config;

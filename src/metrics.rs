@@ -113,6 +113,29 @@ impl BrokerEvent {
     }
 }
 
+/// What became of a line of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditLine {
+    /// It is written.
+    Written,
+    /// It could not be written, and is tried again.
+    Retried,
+    /// There was no room to keep it until it could be.
+    Lost,
+}
+
+impl AuditLine {
+    const ALL: [AuditLine; 3] = [AuditLine::Written, AuditLine::Retried, AuditLine::Lost];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            AuditLine::Written => "written",
+            AuditLine::Retried => "retried",
+            AuditLine::Lost => "lost",
+        }
+    }
+}
+
 /// The service's counters.
 pub struct Metrics {
     registry: Registry,
@@ -135,6 +158,7 @@ pub struct Metrics {
     build_seconds: GaugeVec,
     self_test_seconds: GaugeVec,
     locks: IntGaugeVec,
+    audit_lines: IntCounterVec,
 }
 
 impl Metrics {
@@ -244,6 +268,12 @@ impl Metrics {
                 "Which locks are closed? Landlock's version, or 0 where the kernel has none; seccomp 1 or 0.",
                 &["process", "lock"],
             ),
+            audit_lines: counters(
+                &registry,
+                "sealprove_audit_lines_total",
+                "Is the audit log whole? Lines written, writes tried again, and lines lost.",
+                &["result"],
+            ),
             registry,
             circuits,
         };
@@ -268,6 +298,7 @@ impl Metrics {
         SWEPT.iter().for_each(|code| drop(self.swept.with_label_values(&[code.as_str()])));
         ATTEMPTS.iter().for_each(|attempt| drop(self.deliveries.with_label_values(&[*attempt])));
         End::ALL.iter().for_each(|end| drop(self.process_exits.with_label_values(&[end.as_str()])));
+        AuditLine::ALL.iter().for_each(|line| drop(self.audit_lines.with_label_values(&[line.as_str()])));
         BrokerEvent::ALL
             .iter()
             .for_each(|event| drop(self.broker_events.with_label_values(&[event.as_str()])));
@@ -378,6 +409,11 @@ impl Metrics {
     pub fn locked(&self, process: &'static str, locks: Locks) {
         self.locks.with_label_values(&[process, "seccomp"]).set(i64::from(locks.calls));
         self.locks.with_label_values(&[process, "landlock"]).set(i64::from(locks.files));
+    }
+
+    /// Something became of a line of the audit log.
+    pub fn audit(&self, line: AuditLine) {
+        self.audit_lines.with_label_values(&[line.as_str()]).inc();
     }
 
     /// The page that Prometheus scrapes.

@@ -244,6 +244,7 @@ async fn names_types_and_labels_of_the_metrics_are_what_dashboards_expect() {
     let expected = [
         ("sealprove_answer_races_lost_total", "counter", vec![]),
         ("sealprove_answer_stream_filled_ratio", "gauge", vec![]),
+        ("sealprove_audit_lines_total", "counter", vec!["result"]),
         ("sealprove_broker_events_total", "counter", vec!["event"]),
         ("sealprove_build_info", "gauge", vec!["version"]),
         ("sealprove_cancels_total", "counter", vec!["result"]),

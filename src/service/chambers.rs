@@ -3,6 +3,7 @@
 //! job broke a rule is replaced, and so is one whose keys are not those on disk any more. What is replaced ends
 //! with its last job.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,11 @@ use super::limits::Budget;
 use super::link::Live;
 use super::published::Published;
 use super::selftest::SelfTest;
+use crate::audit::log::Audit;
+use crate::audit::{Cause, ChamberReady, Event, Key};
 use crate::broker::Backoff;
+use crate::envelope::Scheme;
+use crate::job::KeyId;
 use crate::launcher::{Launcher, Notice};
 use crate::metrics::Metrics;
 
@@ -50,6 +55,7 @@ pub(super) struct Start {
     pub(super) published: Arc<Published>,
     pub(super) self_test: SelfTest,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Audit,
 }
 
 impl Chambers {
@@ -151,6 +157,8 @@ impl Succession {
         let mut retired = JoinSet::new();
         let mut current: Option<Working> = None;
         let mut is_first = true;
+        let mut record = Record { audit: self.start.audit.clone(), chambers: 0, keys: BTreeMap::new() };
+        let mut cause = Cause::Start;
         while !*self.stopped.borrow() {
             let started = tokio::select! {
                 started = self.next(is_first) => started,
@@ -161,11 +169,12 @@ impl Succession {
                     let was_first = std::mem::take(&mut is_first);
                     waits = Backoff::new(RESTART_WAIT);
                     self.live.send_replace(Some(next.live.clone()));
+                    record.ready(&next.live, cause);
                     self.publish(&next.live);
                     if let Some(old) = current.replace(next) {
                         retired.spawn(old.retire());
                     }
-                    self.while_it_works(current.as_mut(), was_first).await?;
+                    cause = self.while_it_works(current.as_mut(), was_first).await?;
                 }
                 Err(fault) if is_first || matches!(fault, ServiceError::Launcher(_)) => return Err(fault),
                 Err(cause) => error!(%cause, "no chamber takes over"),
@@ -180,7 +189,7 @@ impl Succession {
     /// A chamber that could take jobs. The first one has to have everything that the bundle lists; one that takes
     /// over may lack a key that was destroyed.
     async fn next(&self, is_first: bool) -> Result<Working, ServiceError> {
-        let Start { launcher, budget, published, self_test, metrics } = &self.start;
+        let Start { launcher, budget, published, self_test, metrics, .. } = &self.start;
         metrics.chamber_started();
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
         let (mut control, order) = connection.into_split();
@@ -204,8 +213,8 @@ impl Succession {
         &self,
         current: Option<&mut Working>,
         is_first: bool,
-    ) -> Result<(), ServiceError> {
-        let Some(Working { live, hearing, .. }) = current else { return Ok(()) };
+    ) -> Result<Cause, ServiceError> {
+        let Some(Working { live, hearing, .. }) = current else { return Ok(Cause::Ended) };
         let largest = async {
             if is_first {
                 self.start.self_test.largest(live).await?;
@@ -219,13 +228,15 @@ impl Succession {
             tokio::time::sleep_until(not_before).await;
         };
         tokio::select! {
-            fault = largest => return fault,
-            () = rule_broken => {}
-            () = self.keys_changed.notified() => info!("the keys have changed: another chamber takes over"),
-            _ = hearing => {}
-            () = self.stop() => {}
+            fault = largest => fault,
+            () = rule_broken => Ok(Cause::RuleBroken),
+            () = self.keys_changed.notified() => {
+                info!("the keys have changed: another chamber takes over");
+                Ok(Cause::KeysChanged)
+            }
+            _ = hearing => Ok(Cause::Ended),
+            () = self.stop() => Ok(Cause::Ended),
         }
-        Ok(())
     }
 
     /// Serves a bundle that has waited for this chamber.
@@ -271,6 +282,35 @@ impl Succession {
             () = waits.pause() => {}
             () = self.stop() => {}
         }
+    }
+}
+
+/// What the audit log is told of chambers and of their keys.
+struct Record {
+    audit: Audit,
+    chambers: u32,
+    keys: BTreeMap<KeyId, Scheme>,
+}
+
+impl Record {
+    /// A chamber takes jobs.
+    fn ready(&mut self, live: &Live, cause: Cause) {
+        self.chambers += 1;
+        let (chamber, locks) = (self.chambers, live.locks);
+        let ready = ChamberReady { chamber, cause, seccomp: locks.calls, landlock: locks.files };
+        self.audit.note(|| Event::ChamberReady(ready));
+        let keys: BTreeMap<_, _> = live.keys.ready.iter().map(|key| (key.id.clone(), key.scheme)).collect();
+        let of = |(key, scheme): (&KeyId, &Scheme)| {
+            let destroyed = live.keys.destroyed.contains(key);
+            Key { key: key.clone(), scheme: *scheme, destroyed }
+        };
+        for key in keys.iter().filter(|(id, _)| !self.keys.contains_key(id)).map(of) {
+            self.audit.note(|| Event::KeyAppeared(key));
+        }
+        for key in self.keys.iter().filter(|(id, _)| !keys.contains_key(id)).map(of) {
+            self.audit.note(|| Event::KeyGone(key));
+        }
+        self.keys = keys;
     }
 }
 

@@ -10,6 +10,7 @@ use super::link::{Live, NoReply};
 use super::published::Published;
 use super::selftest::{Sample, SelfTest};
 use super::{ServiceError, Setup};
+use crate::audit::log::Audit;
 use crate::frame::{End, Locks};
 use crate::metrics::Metrics;
 use crate::sandbox::attempts::{Attempt, Attempts};
@@ -62,7 +63,7 @@ pub async fn examine(setup: Setup) -> Result<Vec<Finding>, ServiceError> {
     tokio::spawn(async move { hearing.hear(&mut control, &counted).await });
 
     let self_test = SelfTest {
-        published: Arc::new(Published::new(setup.signed)),
+        published: Arc::new(Published::new(setup.signed, Audit::default())),
         samples: Vec::new(),
         pace: Arc::default(),
         metrics,
