@@ -24,6 +24,8 @@ mod dev;
 mod doctor;
 #[cfg(feature = "service")]
 mod serve;
+#[cfg(feature = "service")]
+mod top;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -218,7 +220,10 @@ enum Command {
     /// Show the path of two jobs, hop by hop
     #[cfg(feature = "service")]
     Demo(demo::Args),
-    /// Close every lock on this machine, and try them
+    /// Show what services and broker are doing, live
+    #[cfg(feature = "service")]
+    Top(top::Args),
+    /// Examine what the service relies on: the locks of this machine, broker, keys, bundle
     #[cfg(feature = "service")]
     Doctor(doctor::Args),
     /// Measure what the whole path adds to a bare proof
@@ -260,7 +265,7 @@ pub fn main(circuits: Circuits) -> ExitCode {
         #[cfg(feature = "service")]
         Command::Doctor(args) => {
             telemetry::init(cli.verbose, false);
-            doctor::run(&args)
+            doctor::run(&args, &circuits)
         }
         command => {
             telemetry::init(cli.verbose, false);
@@ -302,6 +307,8 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]
         Command::Demo(args) => demo::run(&args, circuits).await,
+        #[cfg(feature = "service")]
+        Command::Top(args) => top::run(&args, connection).await,
         #[cfg(feature = "service")]
         Command::Bench(args) => bench::run(&args, circuits).await,
         #[cfg(feature = "service")]

@@ -33,6 +33,7 @@ mod cancel;
 mod desk;
 pub mod doctor;
 mod live;
+pub(crate) mod overview;
 mod pace;
 mod readiness;
 mod record;

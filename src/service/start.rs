@@ -83,7 +83,7 @@ fn read_bundle(config: &ServiceConfig) -> Result<Signed, ServiceError> {
 }
 
 /// What a job of this circuit may use: what the operator says, else what the circuit says.
-fn limits_of(circuit: &Descriptor, config: &ServiceConfig) -> Limits {
+pub(super) fn limits_of(circuit: &Descriptor, config: &ServiceConfig) -> Limits {
     let own = config.circuits.get(&circuit.id).cloned().unwrap_or_default();
     Limits {
         time: own.time_limit.unwrap_or(circuit.time_limit),
@@ -169,7 +169,7 @@ async fn wait_for_streams(context: &jetstream::Context, client: &Client, config:
 }
 
 /// Seconds between this clock and the broker's, which stands in its answers; `None` where it says none.
-async fn clock_difference(client: &Client) -> Option<u64> {
+pub(super) async fn clock_difference(client: &Client) -> Option<u64> {
     #[derive(serde::Deserialize)]
     struct Clock {
         ts: String,
