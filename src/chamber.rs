@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod lookout;
 mod process;
+mod stack;
 mod watch;
 
 use std::collections::BTreeMap;

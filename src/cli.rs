@@ -25,6 +25,8 @@ mod doctor;
 #[cfg(feature = "service")]
 mod serve;
 #[cfg(feature = "service")]
+mod tenants;
+#[cfg(feature = "service")]
 mod top;
 
 use std::process::ExitCode;
@@ -211,6 +213,9 @@ enum Command {
     /// Make or check the streams that a deployment needs
     #[cfg(feature = "service")]
     Streams(serve::StreamsArgs),
+    /// Make users and accounts for the broker, one account for each tenant
+    #[cfg(feature = "service")]
+    Tenants(tenants::Args),
     /// Run the service
     #[cfg(feature = "service")]
     Serve(serve::ServeArgs),
@@ -303,6 +308,8 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         }
         #[cfg(feature = "service")]
         Command::Streams(args) => serve::streams(&args).await,
+        #[cfg(feature = "service")]
+        Command::Tenants(args) => tenants::run(&args),
         #[cfg(feature = "service")]
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]

@@ -19,6 +19,10 @@ use crate::bundle::Identity;
 use crate::envelope::Scheme;
 use crate::job::{CircuitId, Subjects, Tenant};
 
+mod tenants;
+
+pub use tenants::{TenantLimits, Tenants, TenantsError, UserKey, Weight};
+
 /// The configuration cannot be read, or contradicts itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -69,9 +73,6 @@ pub struct ServiceConfig {
     /// What all subjects begin with.
     #[serde(default)]
     pub prefix: Subjects,
-    /// Whose jobs are proved.
-    #[serde(default = "one_tenant")]
-    pub tenants: Vec<Tenant>,
     /// How the broker is reached.
     #[serde(default)]
     pub nats: NatsConfig,
@@ -90,6 +91,9 @@ pub struct ServiceConfig {
     /// Limits of circuits, by name. Which circuits are served, the bundle says.
     #[serde(default)]
     pub circuits: BTreeMap<CircuitId, CircuitLimits>,
+    /// Whose jobs are proved, and how much of the service each may have.
+    #[serde(default)]
+    pub tenants: Tenants,
 }
 
 /// The `[service]` table.
@@ -100,8 +104,8 @@ pub struct Slots {
     pub slots: usize,
     /// How many threads each proof gets. At least 1.
     pub threads: u32,
-    /// One turn in so many asks the standard lane before the express lane: the share that express cannot
-    /// take from it. At least 2.
+    /// One job in so many of a tenant is looked for in its standard lane first: the share that its express
+    /// lane cannot take. At least 2.
     pub standard_turn: u32,
     /// Whether processes lock themselves. Service only.
     pub sandbox: Sandbox,
@@ -160,7 +164,7 @@ pub struct Admin {
 pub struct Streams {
     /// Copies of every stream: 3 in production, 1 on a single broker.
     pub replicas: usize,
-    /// The most jobs that a tenant may have queued.
+    /// The most jobs that a tenant may have queued, unless its table says otherwise.
     pub jobs_max: u64,
     /// The most bytes of queued jobs of a tenant.
     pub jobs_bytes_max: u64,
@@ -209,10 +213,6 @@ pub struct CircuitLimits {
     /// and the stacks of its threads; the circuit's own need by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<ByteSize>,
-}
-
-fn one_tenant() -> Vec<Tenant> {
-    vec![Tenant::default()]
 }
 
 impl Default for Slots {
@@ -269,9 +269,6 @@ impl ServiceConfig {
         }
         if self.service.standard_turn < 2 {
             return refuse("service.standard_turn is at least 2; 2 gives each lane half of the turns");
-        }
-        if self.tenants.is_empty() {
-            return refuse("tenants names at least one tenant");
         }
         if self.streams.ack_wait < Duration::from_secs(1) {
             return refuse("streams.ack_wait is at least 1s");
@@ -335,10 +332,11 @@ mod tests {
 
     const SAMPLE: &str = "docs/sealprove.toml";
 
-    /// Every key of a table and of the tables in it, with dots between; a circuit's name is not a key.
+    /// Every key of a table and of the tables in it, with dots between; the name of a circuit or of a tenant
+    /// is not a key.
     fn keys(table: &toml::Table, path: &str, found: &mut Vec<String>) {
         for (key, value) in table {
-            let key = if path == "circuits." { "*" } else { key };
+            let key = if matches!(path, "circuits." | "tenants.") { "*" } else { key };
             match value {
                 toml::Value::Table(inner) => keys(inner, &format!("{path}{key}."), found),
                 _ => found.push(format!("{path}{key}")),
@@ -385,6 +383,8 @@ mod tests {
             "[audit]\nto = \"syslog\"",
             "[audit]\nfolder = \"f\"",
             "colour = \"red\"",
+            "tenants = [\"acme\"]",
+            "[tenants.acme]\nweight = 0",
         ];
         for text in refused {
             let file = tempfile::NamedTempFile::new().unwrap();

@@ -16,6 +16,8 @@
 
 mod changes;
 
+mod orphans;
+
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -120,6 +122,7 @@ fn program() -> Command {
 pub fn run(folder: PathBuf, watched: Watched, chamber: Vec<OsString>, listener: OwnedFd) -> io::Result<()> {
     crate::chamber::leave_stopping_to_the_service();
     let changes = Changes::of(watched, folder.join(BUNDLE));
+    orphans::adopt()?;
     let folder = Folder(folder);
     let listener = UnixListener::from(listener);
     let (life, _) = listener.accept()?;
@@ -180,6 +183,7 @@ impl Launching {
     fn step(&mut self) -> io::Result<()> {
         let knocked = self.wait()?;
         self.chambers.retain_mut(|chamber| !chamber.has_ended());
+        orphans::reap(|pid| self.chambers.iter().any(|chamber| chamber.pid() == pid));
         if knocked && self.has_service() {
             self.accept()?;
         }
@@ -252,6 +256,10 @@ impl Launching {
 }
 
 impl Running {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Reaps it, if it is dead; kills it, if it should be.
     fn has_ended(&mut self) -> bool {
         if self.until.is_none() && has_hung_up(&self.control) {

@@ -16,6 +16,9 @@ mod selftest;
 mod start;
 pub mod streams;
 
+// For the broker's operator.
+pub mod accounts;
+
 // The path of a job.
 pub(crate) mod admission;
 mod delivery;
@@ -23,8 +26,10 @@ mod intake;
 mod leader;
 mod lease;
 mod lifecycle;
+mod look;
 mod pull;
 mod settle;
+mod share;
 
 // Around it.
 mod admin;
@@ -59,7 +64,7 @@ use crate::bundle::{Bundle, BundleError};
 use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
 use crate::frame::Locks;
-use crate::job::{CircuitId, Deployment};
+use crate::job::{CircuitId, Deployment, Tenant};
 use crate::metrics::Metrics;
 use crate::sandbox::LockError;
 use board::{Board, Page};
@@ -143,6 +148,14 @@ pub enum ServiceError {
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
+    },
+    /// A tenant is to use a circuit that is not there.
+    #[error("tenants.{tenant}.circuits names {circuit}, which the bundle does not list")]
+    TenantAhead {
+        /// Whose table.
+        tenant: Tenant,
+        /// Which circuit.
+        circuit: CircuitId,
     },
     /// The broker's address or credentials cannot be used at all.
     #[error(transparent)]

@@ -125,6 +125,6 @@ fn the_vectors_change_many_things_in_many_ways() {
         println!("{field} | {mutation}");
     }
     println!("{} pairs, {successes} successes, {failures} failures", pairs.len());
-    assert_eq!((pairs.len(), successes, failures), (985, 92, 1086));
+    assert_eq!((pairs.len(), successes, failures), (1002, 94, 1102));
     assert!(failures >= 3 * successes);
 }

@@ -403,6 +403,9 @@ async fn keys_are_made_for_their_owner_and_listed() {
     assert_eq!(listed.as_array().unwrap().len(), 2);
 
     assert_eq!(mode(&lab, "identity.key"), 0o600);
+    std::fs::set_permissions(lab.path("identity.key"), PermissionsExt::from_mode(0o644)).unwrap();
+    lab.sign(&[]).exits(1).says("others can read it; run chmod o-rwx on it");
+    std::fs::set_permissions(lab.path("identity.key"), PermissionsExt::from_mode(0o600)).unwrap();
     lab.run(&["bundle", "identity", "--out", "identity.key"]).exits(1).says("File exists");
 }
 

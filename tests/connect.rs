@@ -1,11 +1,11 @@
 //! How a broker is reached: TLS, mutual TLS, an nkey, a credentials file in operator mode. Each for the
-//! command line, for the service and for the library's client, and each refused without it.
+//! command line, for the service and for the library's client, and each refused without it. The settings are those
+//! of `docs/CONNECTING.md`.
 
 mod support;
 
 use std::path::Path;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use nkeys::KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -13,7 +13,8 @@ use rcgen::{
 };
 use sealprove::wire::Code;
 use serde_json::json;
-use support::{Lab, Nats, Setup, unix_now};
+use support::operator::{Operator, credentials};
+use support::{Lab, Nats, Setup};
 
 /// The whole path works over this connection.
 async fn a_job_is_proved(lab: Lab) {
@@ -57,140 +58,115 @@ fn certificate(
     std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
 }
 
-/// A broker's TLS settings, with `more` in them, and the folder of certificates.
-fn tls(more: &str) -> (String, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let issuer = authority(folder.path());
-    certificate(folder.path(), &issuer, "server", ExtendedKeyUsagePurpose::ServerAuth);
-    certificate(folder.path(), &issuer, "client", ExtendedKeyUsagePurpose::ClientAuth);
-    let file = |name: &str| folder.path().join(name);
-    let settings = format!(
-        "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, {more} }}",
-        file("server.pem"),
-        file("server.key"),
-        file("ca.pem")
-    );
-    (settings, folder)
+/// A way to the broker as `docs/CONNECTING.md` shows it: the server's settings and the `[nats]` table.
+struct Way {
+    conf: String,
+    table: String,
+    /// What stands for `/etc/nats` and for `/etc/sealprove`.
+    folder: tempfile::TempDir,
+}
+
+impl Way {
+    fn documented(heading: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CONNECTING.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let section = page.split(&format!("\n## {heading}\n")).nth(1).expect("a section of this name");
+        let folder = tempfile::tempdir().unwrap();
+        let block = |kind: &str| {
+            let block =
+                section.split(&format!("\n```{kind}\n")).nth(1).and_then(|rest| rest.split("```").next());
+            let here = folder.path().to_str().unwrap();
+            block.expect("a block").replace("/etc/nats", here).replace("/etc/sealprove", here)
+        };
+        Way { conf: block("conf"), table: block("toml"), folder }
+    }
+
+    fn with_certificates(self) -> Self {
+        let issuer = authority(self.folder.path());
+        certificate(self.folder.path(), &issuer, "server", ExtendedKeyUsagePurpose::ServerAuth);
+        certificate(self.folder.path(), &issuer, "client", ExtendedKeyUsagePurpose::ClientAuth);
+        self
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// The keys of the `[nats]` table for this broker.
+    fn keys(&self, nats: &Nats) -> String {
+        let keys = self.table.strip_prefix("[nats]\n").expect("the table's name");
+        keys.replace("nats.example.net:4222", &format!("localhost:{}", nats.port()))
+    }
+}
+
+/// These keys without the lines that begin so.
+fn without(keys: &str, beginnings: &[&str]) -> String {
+    let kept = keys.lines().filter(|line| !beginnings.iter().any(|beginning| line.starts_with(beginning)));
+    kept.map(|line| format!("{line}\n")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_an_authority_of_ones_own() {
-    let (settings, folder) = tls("");
-    let nats = Nats::start_with(&settings).await;
-    let url = format!("url = \"tls://localhost:{}\"\n", nats.port());
-    let trusting = format!("{url}[nats.tls]\nca = {:?}", folder.path().join("ca.pem"));
-    let lab = Setup::new().reached_by(trusting).at(nats);
+    let way = Way::documented("TLS").with_certificates();
+    let nats = Nats::start_with(&way.conf).await;
+    let keys = way.keys(&nats);
+    let lab = Setup::new().reached_by(keys.clone()).at(nats);
 
-    nobody_is_let_in(&lab, &url, "connect to the broker at tls://localhost");
+    nobody_is_let_in(
+        &lab,
+        &without(&keys, &["[nats.tls]", "ca"]),
+        "connect to the broker at tls://localhost",
+    );
     a_job_is_proved(lab).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mutual_tls_with_the_handshake_first() {
-    let (settings, folder) = tls("verify: true, handshake_first: true");
-    let nats = Nats::start_with(&settings).await;
-    let file = |name: &str| folder.path().join(name);
-    let half = format!(
-        "url = \"tls://localhost:{}\"\n[nats.tls]\nca = {:?}\nfirst = true\n",
-        nats.port(),
-        file("ca.pem")
-    );
-    let whole = format!("{half}certificate = {:?}\nkey = {:?}", file("client.pem"), file("client.key"));
-    let lab = Setup::new().reached_by(whole).at(nats);
+    let way = Way::documented("Mutual TLS").with_certificates();
+    let nats = Nats::start_with(&way.conf).await;
+    let keys = way.keys(&nats);
+    let lab = Setup::new().reached_by(keys.clone()).at(nats);
 
+    let half = without(&keys, &["certificate", "key"]);
     nobody_is_let_in(&lab, &half, "connect to the broker at tls://localhost");
-    let no_key = format!("{half}certificate = {:?}", file("client.pem"));
+    let no_key = without(&keys, &["key"]);
     nobody_is_let_in(&lab, &no_key, "tls.certificate and tls.key are given together or not at all");
     a_job_is_proved(lab).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_is_an_nkey() {
+    let way = Way::documented("Nkeys");
     let user = KeyPair::new_user();
-    let settings = format!("authorization {{ users: [ {{ nkey: {} }} ] }}", user.public_key());
-    let nats = Nats::start_with(&settings).await;
-    let folder = tempfile::tempdir().unwrap();
-    let seed = folder.path().join("user.nk");
-    std::fs::write(&seed, format!("{}\n", user.seed().unwrap())).unwrap();
-    let url = format!("url = {:?}\n", nats.url());
-    let lab = Setup::new().reached_by(format!("{url}nkey = {seed:?}")).at(nats);
+    let shown = way.conf.split_once("nkey: ").and_then(|(_, rest)| rest.split(' ').next()).expect("a user");
+    let nats = Nats::start_with(&way.conf.replace(shown, &user.public_key())).await;
+    way.write("user.nkey", &format!("{}\n", user.seed().unwrap()));
+    let keys = way.keys(&nats);
+    let lab = Setup::new().reached_by(keys.clone()).at(nats);
 
-    nobody_is_let_in(&lab, &url, "are address and credentials right?");
-    let absent = format!("{url}nkey = \"absent.nk\"");
-    nobody_is_let_in(&lab, &absent, "read the nkey seed absent.nk");
+    nobody_is_let_in(&lab, &without(&keys, &["nkey"]), "are address and credentials right?");
+    let absent = keys.replace("user.nkey", "absent.nkey");
+    nobody_is_let_in(&lab, &absent, "read the nkey seed");
     a_job_is_proved(lab).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credentials_file_in_operator_mode() {
+    let way = Way::documented("Credentials files");
     let operator = Operator::new();
     let (account, user) = (KeyPair::new_account(), KeyPair::new_user());
-    let nats = Nats::start_with(&operator.settings(&account)).await;
-    let folder = tempfile::tempdir().unwrap();
-    let credentials = folder.path().join("user.creds");
-    let text = format!(
-        "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-        jwt(&account, &user, "user", &json!({ "subs": -1, "data": -1, "payload": -1 })),
-        user.seed().unwrap(),
-    );
-    std::fs::write(&credentials, text).unwrap();
-    let url = format!("url = {:?}\n", nats.url());
-    let lab = Setup::new().reached_by(format!("{url}credentials = {credentials:?}")).at(nats);
+    way.write("operator.jwt", &operator.token());
+    way.write("user.creds", &credentials(&account, &user, &json!({})));
+    let store = "jetstream { store_dir: \"FOLDER/jetstream\", sync_interval: always }";
+    let mut nats = Nats::stopped(&format!("{store}\n{}", way.conf));
+    let resolver = operator.resolver(&[(&account, json!({}), -1)]);
+    std::fs::write(nats.folder().join("resolver.conf"), resolver).unwrap();
+    nats.restart().await;
+    let keys = way.keys(&nats);
+    let lab = Setup::new().reached_by(keys.clone()).at(nats);
 
-    nobody_is_let_in(&lab, &url, "are address and credentials right?");
-    let absent = format!("{url}credentials = \"absent.creds\"");
-    nobody_is_let_in(&lab, &absent, "read credentials absent.creds");
+    nobody_is_let_in(&lab, &without(&keys, &["credentials"]), "are address and credentials right?");
+    let absent = keys.replace("user.creds", "absent.creds");
+    nobody_is_let_in(&lab, &absent, "read credentials");
     a_job_is_proved(lab).await;
-}
-
-/// A NATS operator with its system account.
-struct Operator {
-    key: KeyPair,
-    system: KeyPair,
-}
-
-impl Operator {
-    fn new() -> Self {
-        Operator { key: KeyPair::new_operator(), system: KeyPair::new_account() }
-    }
-
-    /// The settings of a broker that knows this account and the system's.
-    fn settings(&self, account: &KeyPair) -> String {
-        let operator = jwt(&self.key, &self.key, "operator", &json!({}));
-        format!(
-            "operator: {operator}\nsystem_account: {system}\nresolver: MEMORY\n\
-             resolver_preload: {{ {system}: {}, {}: {} }}",
-            self.account(&self.system, 0),
-            account.public_key(),
-            self.account(account, -1),
-            system = self.system.public_key(),
-        )
-    }
-
-    /// An account's token, with so much JetStream; -1 for all there is.
-    fn account(&self, account: &KeyPair, jetstream: i64) -> String {
-        let limits = json!({
-            "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
-            "conn": -1, "leaf": -1,
-            "mem_storage": jetstream, "disk_storage": jetstream, "streams": jetstream, "consumer": jetstream,
-        });
-        jwt(&self.key, account, "account", &json!({ "limits": limits }))
-    }
-}
-
-/// A token as `nsc` makes them (ADR-14 of NATS): JWT with the algorithm `ed25519-nkey`.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, nats: &serde_json::Value) -> String {
-    let mut nats = nats.clone();
-    nats["type"] = kind.into();
-    nats["version"] = 2.into();
-    let claims = json!({
-        "jti": "test", "iat": unix_now(), "iss": issuer.public_key(), "sub": subject.public_key(),
-        "name": kind, "nats": nats,
-    });
-    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-    let head = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
-    let signed = format!("{}.{}", encode(head.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
-    let signature = issuer.sign(signed.as_bytes()).expect("a signing key");
-    format!("{signed}.{}", encode(&signature))
 }

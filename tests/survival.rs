@@ -111,6 +111,19 @@ async fn a_job_whose_chamber_is_killed_is_proved_by_the_next_one() {
     assert_eq!(service.pids_of(job.job()).len(), 2);
 }
 
+/// In a container nobody else does it: the first process there is the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_process_whose_chamber_is_killed_is_reaped() {
+    // Orphans come to this process, which reaps none, unless somebody nearer wants them.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let (_lab, service, _job, first) = proving(Setup::rogue(), 3000).await;
+
+    service.kill_chamber();
+
+    let entry = format!("/proc/{first}");
+    eventually("the job's process is reaped", async || (!Path::new(&entry).exists()).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_a_chamber_is_not_ready() {
     let lab = Setup::rogue().limited(SLEEPS, "1m").start().await;

@@ -116,7 +116,7 @@ fn what_deals_with_strangers_is_locked_before() {
             &["keep_only(", "prepare(", "read_frame(", "open_and_forget_keys(", ".answer("],
         ),
         ("chamber/process.rs", &["limit_job(", "part_job(", "ThreadPoolBuilder", "lock_sealed_job("]),
-        ("chamber/process.rs", &["open_below(", "wipe_stack_below(", "keys.forget(", "lock_open_job("]),
+        ("chamber/process.rs", &["open_below(", "stack::wipe_below(", "keys.forget(", "lock_open_job("]),
         ("service/start.rs", &["Launcher::start(", "lock_service("]),
     ];
     for (file, steps) in steps {

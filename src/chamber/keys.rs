@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-use super::ChamberError;
+use super::{ChamberError, stack};
 use crate::envelope::{Scheme, key_id, public_key};
 use crate::frame::ReadyKey;
 use crate::job::KeyId;
@@ -30,8 +30,16 @@ pub(super) struct LockedKeys {
 }
 
 impl LockedKeys {
-    /// Reads every `<id>.<scheme>` file of a folder, 32 raw bytes each, straight into locked pages.
+    /// Reads every `<id>.<scheme>` file of a folder, 32 raw bytes each, straight into locked pages, and leaves
+    /// nothing of them elsewhere: every public key is derived once, to compare it with its name.
     pub(super) fn load(folder: &Path) -> Result<Self, ChamberError> {
+        let loaded = Self::load_below(folder);
+        stack::wipe_below();
+        loaded
+    }
+
+    #[inline(never)]
+    fn load_below(folder: &Path) -> Result<Self, ChamberError> {
         let KeyFiles { private, destroyed } = KeyFiles::of(folder)?;
         let mut keys = Self::map(private.len() * PrivateKey::BYTES)?;
         keys.destroyed = destroyed;

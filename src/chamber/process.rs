@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use rustix::process::Pid;
 
-use super::{Loaded, LoadedCircuit, allocator, limits};
+use super::{Loaded, LoadedCircuit, allocator, limits, stack};
 use crate::circuit::{InvalidWitness, Proof};
 use crate::clock::{millis, unix_now};
 use crate::config::Sandbox;
@@ -23,9 +23,6 @@ use crate::job::{AnswerMode, JobSubject};
 use crate::sandbox;
 use crate::secret::Witness;
 use crate::wire::{ANSWER_MEDIA_TYPE, Answer, Code, JobHeader, SKEW_SECONDS, Timings};
-
-/// How much of the stack below is wiped once the seal is open.
-const WIPED_STACK_BYTES: usize = 512 * 1024;
 
 /// Runs one job and exits.
 pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loaded) -> ! {
@@ -108,7 +105,7 @@ type Opening = Result<(Opened, u64), Code>;
 fn open_and_forget_keys(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Opening {
     let started = Instant::now();
     let opened = open_below(job, payload, loaded);
-    wipe_stack_below();
+    stack::wipe_below();
     // SAFETY: this process never asks for a key again.
     unsafe { loaded.keys.forget() };
     if loaded.sandbox == Sandbox::On && sandbox::lock_open_job().is_err() {
@@ -125,14 +122,6 @@ fn open_below(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Result<Opened, 
         None if keys.destroyed().contains(id) => Err(Code::KeyRetired),
         None => Err(Code::KeyUnknown),
     }
-}
-
-/// Overwrites what calls that have returned left on the stack.
-#[inline(never)]
-fn wipe_stack_below() {
-    let mut below = [0_u8; WIPED_STACK_BYTES];
-    zeroize::Zeroize::zeroize(&mut below[..]);
-    std::hint::black_box(&below);
 }
 
 /// A job as its process knows it, before and after it is open.

@@ -4,8 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::connection::user_client_file;
 use super::output::{self, count, note, say};
 use super::{Connection, Exit, Failure, Outcome_, files, keys, named};
@@ -99,6 +97,10 @@ fn sign(args: &SignArgs, circuits: &Circuits) -> Result<(), Failure> {
         count(bundle.circuits.len(), "circuit"),
         key.identity()
     );
+    let last = bundle.keys.iter().map(|key| key.seal_until).max().unwrap_or_default();
+    if last < bundle.expires_at {
+        note!("it outlives its keys: from {last} (Unix seconds) on, clients that have it cannot seal");
+    }
     Ok(())
 }
 
@@ -137,7 +139,7 @@ pub(super) fn circuits_of(circuits: &Circuits) -> Vec<BundleCircuit> {
 }
 
 fn read_identity_key(path: &Path) -> Result<IdentityKey, Failure> {
-    let bytes = Zeroizing::new(files::read("read the identity key", path)?);
+    let bytes = files::read_secret("read the identity key", path)?;
     let seed = <&[u8; 32]>::try_from(bytes.as_slice());
     let seed = seed.map_err(|_| {
         Failure::new(Exit::Failed, format!("{} is not an identity key of 32 bytes", path.display()))

@@ -326,11 +326,11 @@ pub(super) fn configure(
         keys: key_folder,
         nats: nats.clone(),
         prefix: Default::default(),
-        tenants: vec![Default::default()],
         service: Slots { slots: options.slots, threads, ..Slots::default() },
         admin: Admin { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0)?)) },
         streams: Streams::default(),
         circuits: Default::default(),
+        tenants: Default::default(),
     };
     let state = Some(folder.join("state"));
     let client = ClientConfig { nats, identity: Some(identity.identity()), state, ..ClientConfig::default() };

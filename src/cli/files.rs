@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -54,6 +54,17 @@ pub(super) fn read(step: &'static str, path: &Path) -> Result<Vec<u8>, FileError
         Ok(bytes)
     };
     read().map_err(|source| FileError { step, path: path.to_owned(), source })
+}
+
+/// Reads a file that nobody but its owner and group may read.
+pub(super) fn read_secret(step: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let failed = |source| FileError { step, path: path.to_owned(), source };
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
+    if mode & 0o007 != 0 {
+        let others = "others can read it; run chmod o-rwx on it, and consider it disclosed";
+        return Err(failed(std::io::Error::other(others)));
+    }
+    Ok(Zeroizing::new(std::fs::read(path).map_err(failed)?))
 }
 
 /// Writes a file, or standard output where the path is `-`.

@@ -202,6 +202,7 @@ fn print(record: &KeyRecord, now: u64) -> Result<(), OutputError> {
 }
 
 /// Makes a key pair of each scheme in a folder, as a new deployment needs them.
+#[cfg(feature = "service")]
 pub(super) fn make(folder: &Path, seal_for: Duration, bundles_for: Duration) -> Result<(), Failure> {
     let kind = Kind { schemes: Vec::new(), seal_for, bundles_for };
     kind.draw(unix_now()).iter().try_for_each(|pair| pair.write(folder))

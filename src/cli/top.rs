@@ -149,7 +149,7 @@ impl Sources {
         };
         let config = ServiceConfig::read(path)?;
         let admin = if args.admin.is_empty() { vec![config.admin.listen] } else { args.admin.clone() };
-        let tenants = config.tenants.to_vec();
+        let tenants = config.tenants.names().cloned().collect();
         Ok(Sources { admin, nats: config.nats, tenants, client: None })
     }
 

@@ -2,6 +2,7 @@
 //! judges by is handed to it.
 
 use crate::bundle::{Bundle, BundleCircuit};
+use crate::config::Tenants;
 use crate::envelope::{Scheme, sealed_bytes};
 use crate::frame::ReadyKey;
 use crate::job::{JobSubject, KeyId};
@@ -34,6 +35,7 @@ pub(crate) struct Message<'a, H> {
 /// What a message is judged by.
 pub(crate) struct Recipient<'a> {
     pub(crate) bundle: &'a Bundle,
+    pub(crate) tenants: &'a Tenants,
     /// The keys that the chamber has; none, while none is ready.
     pub(crate) keys: Option<&'a Keys>,
     /// The earliest moment at which a proof could be there, in Unix milliseconds.
@@ -88,7 +90,7 @@ where
         return Err(Code::PlaintextRejected.into());
     }
     let header = header(subject, headers)?;
-    let circuit = circuit(&header, recipient.bundle)?;
+    let circuit = circuit(&header, recipient)?;
     if header.expires > stored_at + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
         return Err(Code::MalformedJob.into());
     }
@@ -128,9 +130,13 @@ fn header<'a>(
     })
 }
 
-/// The job's circuit as the bundle lists it; the chamber has built all of them.
-fn circuit<'a>(header: &JobHeader, bundle: &'a Bundle) -> Result<&'a BundleCircuit, Code> {
-    let listed = bundle.circuit(&header.subject.circuit).ok_or(Code::CircuitNotFound)?;
+/// The job's circuit as the bundle lists it, if its tenant may use it; the chamber has built all of them.
+fn circuit<'a>(header: &JobHeader, recipient: &Recipient<'a>) -> Result<&'a BundleCircuit, Code> {
+    let JobSubject { tenant, circuit, .. } = &header.subject;
+    let listed = recipient.bundle.circuit(circuit).ok_or(Code::CircuitNotFound)?;
+    if !recipient.tenants.may_use(tenant, circuit) {
+        return Err(Code::NotAuthorized);
+    }
     if !header.verifying_key.takes(listed.verifying_key) {
         return Err(Code::VerifyingKeyMismatch);
     }

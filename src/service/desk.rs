@@ -11,7 +11,7 @@ use super::line::Line;
 use super::{Shared, cancel};
 
 /// Of all services, one answers a request.
-const QUEUE_GROUP: &str = "sealprove";
+pub(super) const QUEUE_GROUP: &str = "sealprove";
 
 /// Answers requests until the service ends.
 pub(super) async fn serve(shared: Arc<Shared>) {

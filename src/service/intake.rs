@@ -1,19 +1,20 @@
 //! Taking jobs from the broker: one message for each free slot, never more.
 //!
-//! Queues are first asked in their order, without waiting; when all are empty, a request waits at each, and
-//! the first message wins. One that comes on another queue when no slot is free goes back.
+//! Whose turn it is, [`share`](super::share) says; where there is a job, [`look`]. One that comes on another
+//! queue when no slot is free goes back.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::delivery::Delivery;
 use super::line::Line;
+use super::look;
 use super::pull::{self, PullError, Pulls, Queue};
-use super::room::Room;
+use super::share::{Share, Turn};
 use super::{Shared, Stopping, lease, lifecycle, streams, unreadable};
 use crate::broker::Backoff;
 use crate::job::{Lane, Tenant};
@@ -21,10 +22,11 @@ use crate::metrics::BrokerEvent;
 
 /// The first and the longest wait after a pull that came to nothing.
 const PULL_WAIT: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+/// How often a job is passed on at once by services that have no slot for it; after that, no request of theirs
+/// waits any more by the time it comes again.
+const PASSED_ON_MAX: u32 = 3;
 /// How long looking after a missing consumer may take.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether a full answer stream has room again.
-const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// Takes one job for each free slot, until the service is to stop.
 pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stopping: &Stopping) {
@@ -39,7 +41,7 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
             () = stopping.wait() => break,
         };
         match taken {
-            Ok((slot, delivery)) => {
+            Ok((slot, of_tenant, delivery)) => {
                 intake.waits = Backoff::new(PULL_WAIT);
                 shared.readiness.pulls(true);
                 shared.metrics.slot_taken();
@@ -47,7 +49,7 @@ pub(super) async fn take_jobs(shared: &Arc<Shared>, jobs: &mut JoinSet<()>, stop
                 jobs.spawn(async move {
                     lifecycle::see_through(delivery, &shared).await;
                     shared.metrics.slot_freed();
-                    drop(slot);
+                    drop((of_tenant, slot));
                 });
             }
             Err(cause) => {
@@ -70,39 +72,112 @@ struct Intake {
     shared: Arc<Shared>,
     line: Line,
     pulls: Pulls,
-    turns: Turns,
+    share: Arc<Mutex<Share>>,
+    /// A tenant that had in flight what it may has room for one more.
+    has_place: Arc<Notify>,
     waits: Backoff,
 }
 
+/// The slot time of a job, which is its tenant's until this is dropped.
+struct SlotTime {
+    share: Arc<Mutex<Share>>,
+    has_place: Arc<Notify>,
+    tenant: Tenant,
+    turn: Turn,
+}
+
+impl Drop for SlotTime {
+    fn drop(&mut self) {
+        let mut share = locked(&self.share);
+        let had_place = share.has_place(&self.tenant);
+        share.ended(&self.tenant, self.turn, Instant::now());
+        if !had_place {
+            self.has_place.notify_one();
+        }
+    }
+}
+
+/// A share is whole after every call, whoever panicked.
+fn locked(share: &Mutex<Share>) -> std::sync::MutexGuard<'_, Share> {
+    share.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Taken = (OwnedSemaphorePermit, SlotTime, Delivery);
+
 impl Intake {
     fn new(line: Line, shared: Arc<Shared>) -> Self {
-        let turns = Turns::new(&shared.config.tenants, shared.config.service.standard_turn);
-        Intake { pulls: Pulls::on(line.client.clone()), waits: Backoff::new(PULL_WAIT), shared, line, turns }
+        let share = Share::among(&shared.config.tenants, shared.config.service.standard_turn);
+        Intake {
+            pulls: Pulls::on(line.client.clone()),
+            shared,
+            line,
+            share: Arc::new(Mutex::new(share)),
+            has_place: Arc::default(),
+            waits: Backoff::new(PULL_WAIT),
+        }
     }
 
     /// The next job, with the slot that it gets; waits for both.
-    async fn take(&mut self, slots: &Arc<Semaphore>) -> Result<(OwnedSemaphorePermit, Delivery), PullError> {
+    async fn take(&mut self, slots: &Arc<Semaphore>) -> Result<Taken, PullError> {
         let slot = loop {
             tokio::select! {
                 slot = free_slot(&self.shared, slots) => break slot,
-                early = self.pulls.next_delivery() => give_back(&early, pull::EXPIRES, &self.shared).await,
+                early = self.pulls.next_delivery() => give_back(&early, rest_of(&early), &self.shared).await,
             }
         };
-        Ok((slot, self.next().await?))
+        loop {
+            let (Queue { tenant, .. }, delivery) = self.next().await?;
+            if let Some(of_tenant) = self.begin(tenant) {
+                return Ok((slot, of_tenant, delivery));
+            }
+            // Requests waited in both lanes of a tenant that may have one job more.
+            give_back(&delivery, rest_of(&delivery), &self.shared).await;
+        }
+    }
+
+    /// Begins the slot time of a job, where its tenant may have one more.
+    fn begin(&self, tenant: Tenant) -> Option<SlotTime> {
+        let mut share = locked(&self.share);
+        let turn = share.has_place(&tenant).then(|| share.started(&tenant, Instant::now()))?;
+        Some(SlotTime { share: self.share.clone(), has_place: self.has_place.clone(), tenant, turn })
     }
 
     /// The next job; waits until there is one.
-    async fn next(&mut self) -> Result<Delivery, PullError> {
+    async fn next(&mut self) -> Result<(Queue, Delivery), PullError> {
         loop {
-            let queues = self.turns.next(&self.shared.room);
-            tokio::select! {
-                found = find(&mut self.pulls, &queues) => if let Some(delivery) = found? {
-                    return Ok(delivery);
-                },
+            let queues = self.queues();
+            let found = tokio::select! {
+                found = look::find(&mut self.pulls, &queues, &self.shared) => found?,
+                // Nothing is lost by looking anew: what requests bring stays with them until it is taken.
+                () = self.has_place.notified() => continue,
                 () = self.line.broken() => return Err(PullError::Broken("interrupted".to_owned())),
-            }
+            };
             self.shared.readiness.pulls(true);
+            self.tell_idle(&queues);
+            if let Some(found) = found {
+                return Ok(found);
+            }
         }
+    }
+
+    /// Tenants in whose queues nothing was found save up nothing.
+    fn tell_idle(&self, queues: &[Queue]) {
+        let is_empty = |queue: &Queue| self.pulls.is_empty(queue, Duration::MAX);
+        let mut share = locked(&self.share);
+        for lanes in queues.chunks(Lane::ALL.len()).filter(|lanes| lanes.iter().all(is_empty)) {
+            share.found_idle(&lanes[0].tenant, Instant::now());
+        }
+    }
+
+    /// The queues of all tenants that may be served, two a tenant, in the order in which they are asked.
+    fn queues(&self) -> Vec<Queue> {
+        let mut share = locked(&self.share);
+        let order = share.order(Instant::now(), |tenant| self.shared.room.has(tenant));
+        let of_tenant = |tenant: Tenant| {
+            let lanes = share.lanes(&tenant);
+            lanes.map(|lane| Queue { tenant: tenant.clone(), lane })
+        };
+        order.into_iter().flat_map(of_tenant).collect()
     }
 
     /// After a pull that came to nothing. Where the connection broke, a job may have broken it.
@@ -123,7 +198,7 @@ impl Intake {
     /// Gives back at once whatever the requests bring that still wait.
     async fn end(mut self) {
         while let Some(pulled) = self.pulls.next().await {
-            if let Ok(Some(delivery)) = pulled {
+            if let Ok(Some((_, delivery))) = pulled {
                 give_back(&delivery, Duration::ZERO, &self.shared).await;
             }
         }
@@ -137,25 +212,10 @@ async fn free_slot(shared: &Shared, slots: &Arc<Semaphore>) -> OwnedSemaphorePer
     slots.clone().acquire_owned().await.expect("slots are open")
 }
 
-/// Asks all queues in their order; when all are empty, waits at each for a moment, and takes what comes
-/// first.
-async fn find(pulls: &mut Pulls, queues: &[Queue]) -> Result<Option<Delivery>, PullError> {
-    for queue in queues {
-        if let Some(delivery) = pulls.now(queue).await? {
-            return Ok(Some(delivery));
-        }
-    }
-    for queue in queues {
-        pulls.ask(queue).await?;
-    }
-    match pulls.next().await {
-        Some(pulled) => pulled,
-        // No tenant's answers would find room.
-        None => {
-            tokio::time::sleep(ROOM_WAIT).await;
-            Ok(None)
-        }
-    }
+/// How long a delivery rests that there is no slot for. It comes again at once, here for the next slot or to a
+/// service that has one; but not so often that services which were idle a moment ago use up its deliveries.
+fn rest_of(delivery: &Delivery) -> Duration {
+    if delivery.delivered <= PASSED_ON_MAX { Duration::ZERO } else { pull::EXPIRES }
 }
 
 /// Hands a delivery back that there is no slot for.
@@ -178,59 +238,5 @@ async fn restore(queue: &Queue, shared: &Shared) {
         // The broker is away or elects a leader: the next pull will tell.
         Ok(Ok(false)) | Err(_) => {}
         Ok(Err(cause)) => warn!(%queue, %cause, "its consumer cannot be looked after"),
-    }
-}
-
-/// In which order the queues are asked: express before standard, but the other way round at every
-/// `standard_turn`th turn, so that express can never starve standard; and tenants one after the other.
-struct Turns {
-    tenants: Vec<Tenant>,
-    standard_turn: u32,
-    turn: u32,
-}
-
-impl Turns {
-    fn new(tenants: &[Tenant], standard_turn: u32) -> Self {
-        Turns { tenants: tenants.to_vec(), standard_turn, turn: 0 }
-    }
-
-    /// The queues of the next turn, without those whose answers would find no room.
-    fn next(&mut self, room: &Room) -> Vec<Queue> {
-        self.turn = self.turn.wrapping_add(1);
-        let mut lanes = Lane::ALL;
-        if self.turn.is_multiple_of(self.standard_turn) {
-            lanes.reverse();
-        }
-        let first = self.turn as usize % self.tenants.len().max(1);
-        let (head, tail) = self.tenants.split_at(first);
-        let tenants: Vec<&Tenant> = tail.iter().chain(head).filter(|tenant| room.has(tenant)).collect();
-        let of_lane = |lane| tenants.iter().map(move |tenant| Queue { tenant: (*tenant).clone(), lane });
-        lanes.into_iter().flat_map(of_lane).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn express_comes_first_but_for_every_eighth_turn() {
-        let mut turns = Turns::new(&[Tenant::default()], 8);
-        let first = |turns: &mut Turns| turns.next(&Room::default())[0].lane;
-        let lanes: Vec<Lane> = (0..80).map(|_| first(&mut turns)).collect();
-        assert_eq!(lanes.iter().filter(|lane| **lane == Lane::Standard).count(), 10);
-        assert_eq!(lanes[..7], [Lane::Express; 7]);
-    }
-
-    #[test]
-    fn tenants_take_turns_and_one_without_room_is_left_out() {
-        let tenants: Vec<Tenant> = ["a", "b", "c"].map(|name| name.parse().unwrap()).to_vec();
-        let mut turns = Turns::new(&tenants, 8);
-        let room = Room::default();
-        let mut firsts: Vec<Tenant> = (0..3).map(|_| turns.next(&room)[0].tenant.clone()).collect();
-        firsts.sort();
-        assert_eq!(firsts, tenants);
-        room.is_full(&tenants[1]);
-        assert!(turns.next(&room).iter().all(|queue| queue.tenant != tenants[1]));
     }
 }

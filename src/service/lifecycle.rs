@@ -107,6 +107,7 @@ impl Job {
         let (signed, chamber) = (shared.published.now(), shared.chambers.live());
         let recipient = Recipient {
             bundle: &signed.bundle,
+            tenants: &shared.config.tenants,
             keys: chamber.as_ref().map(|chamber| &chamber.keys),
             done_at_ms: shared.done_at_ms(&self.subject.circuit, self.payload_bytes()),
         };

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::{Client, StatusCode, Subscriber};
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 use tracing::debug;
 
@@ -24,6 +24,9 @@ pub(super) const EXPIRES: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(5);
 /// How soon a request that does not wait is answered, by a broker that has a leader.
 const AT_ONCE: Duration = Duration::from_secs(1);
+/// How long a request waits at a queue that limits what is in flight. Once the limit is reached, the broker
+/// answers one that does not wait only when it has room again.
+const AT_LIMIT: Duration = Duration::from_millis(20);
 
 /// One queue: a tenant's lane.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,8 +57,8 @@ impl PullError {
     }
 }
 
-/// A job, or that there is none.
-pub(super) type Pulled = Result<Option<Delivery>, PullError>;
+/// A job and the queue that it is from, or that there is none.
+pub(super) type Pulled = Result<Option<(Queue, Delivery)>, PullError>;
 
 /// The requests of one connection. All of them stay here until they are answered, whoever stops waiting.
 pub(super) struct Pulls {
@@ -63,7 +66,16 @@ pub(super) struct Pulls {
     sent: u64,
     /// The queues that a request waits at, by that request's number.
     asked: HashMap<Queue, u64>,
+    /// What the last was that was heard of a queue.
+    heard: HashMap<Queue, Heard>,
     waiting: FuturesUnordered<Waiting>,
+}
+
+/// What was heard of a queue.
+#[derive(Clone, Copy)]
+enum Heard {
+    Job,
+    Empty(Instant),
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -77,12 +89,41 @@ struct Answered {
 
 impl Pulls {
     pub(super) fn on(client: Client) -> Self {
-        Pulls { client, sent: 0, asked: HashMap::new(), waiting: FuturesUnordered::new() }
+        Pulls {
+            client,
+            sent: 0,
+            asked: HashMap::new(),
+            heard: HashMap::new(),
+            waiting: FuturesUnordered::new(),
+        }
     }
 
-    /// Asks for what is there now, and takes it; or what a waiting request brings meanwhile.
-    pub(super) async fn now(&mut self, queue: &Queue) -> Pulled {
-        let number = self.send(queue, &json!({ "batch": 1, "no_wait": true })).await?;
+    /// Whether there is nothing in a queue, as far as is known: a request waits there, or it was found empty
+    /// less than `rest` ago.
+    pub(super) fn is_empty(&self, queue: &Queue, rest: Duration) -> bool {
+        let rests = || matches!(self.heard.get(queue), Some(Heard::Empty(found)) if found.elapsed() < rest);
+        self.asked.contains_key(queue) || rests()
+    }
+
+    /// Whether the last that came from a queue was a job.
+    pub(super) fn had_one(&self, queue: &Queue) -> bool {
+        matches!(self.heard.get(queue), Some(Heard::Job))
+    }
+
+    /// A queue was found empty in another way.
+    pub(super) fn found_empty(&mut self, queue: &Queue) {
+        self.heard.insert(queue.clone(), Heard::Empty(Instant::now()));
+    }
+
+    /// Asks for what is there now, and takes it; or what a waiting request brings meanwhile. `limited` is
+    /// whether the queue limits what is in flight.
+    pub(super) async fn now(&mut self, queue: &Queue, limited: bool) -> Pulled {
+        let request = if limited {
+            json!({ "batch": 1, "expires": nanoseconds(AT_LIMIT) })
+        } else {
+            json!({ "batch": 1, "no_wait": true })
+        };
+        let number = self.send(queue, &request).await?;
         let answer = async {
             loop {
                 match self.answered().await {
@@ -98,8 +139,7 @@ impl Pulls {
     /// Has a request wait at this queue, if none does.
     pub(super) async fn ask(&mut self, queue: &Queue) -> Result<(), PullError> {
         if !self.asked.contains_key(queue) {
-            let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
-            let number = self.send(queue, &json!({ "batch": 1, "expires": expires })).await?;
+            let number = self.send(queue, &json!({ "batch": 1, "expires": nanoseconds(EXPIRES) })).await?;
             self.asked.insert(queue.clone(), number);
         }
         Ok(())
@@ -110,11 +150,21 @@ impl Pulls {
         self.answered().await.map(|answered| answered.pulled)
     }
 
+    /// What requests have brought already, up to the first that is more than "nothing".
+    pub(super) fn arrived(&mut self) -> Pulled {
+        while let Some(Some(pulled)) = self.next().now_or_never() {
+            if !matches!(pulled, Ok(None)) {
+                return pulled;
+            }
+        }
+        Ok(None)
+    }
+
     /// The next message that a request brings, whatever becomes of the others; never, when there is none.
     pub(super) async fn next_delivery(&mut self) -> Delivery {
         loop {
             match self.next().await {
-                Some(Ok(Some(delivery))) => return delivery,
+                Some(Ok(Some((_, delivery)))) => return delivery,
                 Some(_) => {}
                 None => std::future::pending().await,
             }
@@ -126,6 +176,11 @@ impl Pulls {
         if self.asked.get(&answered.queue) == Some(&answered.number) {
             self.asked.remove(&answered.queue);
         }
+        match answered.pulled {
+            Ok(Some(_)) => drop(self.heard.insert(answered.queue.clone(), Heard::Job)),
+            Ok(None) => self.found_empty(&answered.queue),
+            Err(_) => {}
+        }
         Some(answered)
     }
 
@@ -136,10 +191,16 @@ impl Pulls {
         let number = self.sent;
         self.waiting.push(Box::pin(async move {
             let pulled = pull.answer().await;
+            let pulled = pulled.map(|found| found.map(|delivery| (pull.queue.clone(), delivery)));
             Answered { number, queue: pull.queue, pulled }
         }));
         Ok(number)
     }
+}
+
+/// As JetStream takes durations.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One request at the broker.
@@ -158,7 +219,7 @@ impl Pull {
         Ok(Pull { queue: queue.clone(), subscriber })
     }
 
-    async fn answer(&mut self) -> Pulled {
+    async fn answer(&mut self) -> Result<Option<Delivery>, PullError> {
         let message = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
         let message = message.map_err(|_| self.queue.refused("it gives no sign of life"))?;
         let message = message.ok_or_else(|| PullError::Broken("closed".to_owned()))?;

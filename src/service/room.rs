@@ -72,7 +72,7 @@ fn is_full(filled: f64) -> bool {
 /// Looks at the answer streams until the service ends. A stream that cannot be asked stays as it was.
 pub(super) async fn watch(shared: Arc<Shared>) {
     loop {
-        for tenant in &shared.config.tenants {
+        for tenant in shared.config.tenants.names() {
             let Ok(stream) = shared.context.get_stream(answers_stream(tenant)).await else { continue };
             shared.room.set(tenant, filled(stream.cached_info()));
         }

@@ -55,6 +55,9 @@ impl Setup {
     /// When the bundle is no good, a process cannot be started, or a lock does not close.
     pub fn new(config: ServiceConfig, circuits: &Circuits) -> Result<Self, ServiceError> {
         let signed = read_bundle(&config)?;
+        if let Some((tenant, circuit)) = config.tenants.beyond(&signed.bundle) {
+            return Err(ServiceError::TenantAhead { tenant: tenant.clone(), circuit: circuit.clone() });
+        }
         let circuits = circuits.clone().retain(|id| signed.bundle.circuit(id).is_some());
         let limits: HashMap<_, _> = circuits
             .iter()

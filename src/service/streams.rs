@@ -4,6 +4,7 @@
 //! says what. A service binds to them and makes none, but for a consumer that has gone missing.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Info, pull};
@@ -25,7 +26,8 @@ const KEPT: Duration = Duration::from_secs(2 * LIFETIME_SECONDS_MAX);
 const ADVISORIES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The consumer of PROVE_ADVISORIES: the sweepers of all services share it.
 pub(super) const SWEEPER: &str = "sweeper";
-/// Deliveries in flight of one consumer; more than any fleet has slots.
+/// Deliveries in flight of one consumer, where the tenant has no limit of its own; more than any fleet has
+/// slots.
 const ACK_PENDING_MAX: i64 = 20_000;
 /// Advisories in flight, and how long one may be.
 const ADVISORIES_PENDING_MAX: i64 = 10_000;
@@ -103,7 +105,7 @@ impl StreamsError {
 /// The streams of a deployment, in the order in which they are made.
 pub fn streams(config: &ServiceConfig) -> Vec<Config> {
     let mut streams = Vec::new();
-    for tenant in &config.tenants {
+    for tenant in config.tenants.names() {
         streams.push(jobs(config, tenant));
         streams.push(answers(config, tenant));
     }
@@ -126,12 +128,14 @@ fn stored(config: &ServiceConfig, name: String, subjects: Vec<String>) -> Config
 
 fn jobs(config: &ServiceConfig, tenant: &Tenant) -> Config {
     let lanes = Lane::ALL.iter().map(|lane| config.prefix.lane(tenant, *lane)).collect();
+    let queued_max =
+        config.tenants.limits(tenant).queued_max.map_or(config.streams.jobs_max, NonZeroU64::get);
     Config {
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
         discard_new_per_subject: true,
         max_messages_per_subject: 1,
-        max_messages: signed(config.streams.jobs_max),
+        max_messages: signed(queued_max),
         max_bytes: signed(config.streams.jobs_bytes_max),
         ..stored(config, jobs_stream(tenant), lanes)
     }
@@ -179,7 +183,7 @@ fn advisories(config: &ServiceConfig) -> Config {
     Config {
         discard: DiscardPolicy::Old,
         max_age: ADVISORIES_KEPT,
-        ..stored(config, ADVISORIES_STREAM.to_owned(), config.tenants.iter().flat_map(of_tenant).collect())
+        ..stored(config, ADVISORIES_STREAM.to_owned(), config.tenants.names().flat_map(of_tenant).collect())
     }
 }
 
@@ -197,12 +201,13 @@ impl NeededConsumer {
     /// The consumer of a tenant's lane.
     fn of_lane(config: &ServiceConfig, tenant: &Tenant, lane: Lane) -> Self {
         let filter = config.prefix.lane(tenant, lane);
+        let in_flight_max = config.tenants.in_flight_max(tenant);
         NeededConsumer {
             stream: jobs_stream(tenant),
             config: pull::Config {
                 ack_wait: config.streams.ack_wait,
                 max_deliver: MAX_DELIVER,
-                max_ack_pending: ACK_PENDING_MAX,
+                max_ack_pending: in_flight_max.map_or(ACK_PENDING_MAX, |most| most.get().into()),
                 max_batch: 1,
                 ..explicit(config, lane.as_str(), filter)
             },
@@ -221,7 +226,7 @@ impl NeededConsumer {
     /// All of a deployment.
     fn all(config: &ServiceConfig) -> Vec<Self> {
         let of_tenant = |tenant| Lane::ALL.map(|lane| Self::of_lane(config, tenant, lane));
-        let lanes = config.tenants.iter().flat_map(of_tenant);
+        let lanes = config.tenants.names().flat_map(of_tenant);
         lanes.chain([Self::of_advisories(config)]).collect()
     }
 

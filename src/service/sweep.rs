@@ -40,7 +40,7 @@ pub(super) async fn serve(shared: Arc<Shared>) {
     let mut backlogs: BTreeMap<Tenant, Backlog> = BTreeMap::new();
     loop {
         heed_advisories(&shared).await;
-        for tenant in &shared.config.tenants {
+        for tenant in shared.config.tenants.names() {
             let backlog = backlogs.entry(tenant.clone()).or_default();
             backlog.sweep(tenant, &shared).await;
         }

@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers all that has been delivered so far, and what follows next.
 pub(super) async fn answer_all(shared: &Shared) {
-    for tenant in &shared.config.tenants {
+    for tenant in shared.config.tenants.names() {
         match tokio::time::timeout(TIMEOUT, answer_of(tenant, shared)).await {
             Ok(Ok(())) => {}
             Ok(Err(cause)) => debug!(%cause, "the queue cannot be read"),

@@ -1,9 +1,12 @@
 //! What a recipient makes of a message: the service first, which has no key, then a job process.
 
+use serde_json::json;
+
 use super::{File, counted, judge_all};
 use crate::bundle::{Bundle, BundleCircuit, IdentityKey};
 use crate::circuit::{Circuit, ProvingKey};
 use crate::circuits::credentials::threshold::Threshold;
+use crate::config::Tenants;
 use crate::envelope::{Scheme, key_id, open, public_key};
 use crate::frame::ReadyKey;
 use crate::job::{CircuitId, Deployment, KeyId, Subjects, VerifyingKeyDigest};
@@ -76,7 +79,9 @@ fn verdict(file: &File, proving_key: &dyn ProvingKey) -> String {
     let Ok(subject) = subjects.parse_job(file.one("subject")) else { return "not-a-job".to_owned() };
     let held = Held::of(file);
     let now: u64 = file.parsed("now");
-    let recipient = Recipient { bundle: &held.bundle, keys: Some(&held.keys), done_at_ms: now * 1000 };
+    let tenants: Tenants = serde_json::from_value(json!({ subject.tenant.as_str(): {} })).unwrap();
+    let recipient =
+        Recipient { bundle: &held.bundle, tenants: &tenants, keys: Some(&held.keys), done_at_ms: now * 1000 };
     let payload = file.base64("payload");
     let stored_at = file.parsed("stored-at");
     let message = Message { subject: &subject, headers: file.headers(), payload: &payload, stored_at };

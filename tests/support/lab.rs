@@ -28,6 +28,7 @@ pub struct Setup {
     ack_wait: String,
     streams_table: String,
     nats_table: String,
+    tenants: String,
     apply: bool,
 }
 
@@ -42,6 +43,7 @@ impl Setup {
             ack_wait: "60s".to_owned(),
             streams_table: String::new(),
             nats_table: String::new(),
+            tenants: String::new(),
             apply: true,
         }
     }
@@ -91,6 +93,12 @@ impl Setup {
         self
     }
 
+    /// Whose jobs are proved: tables under `[tenants]`.
+    pub fn tenants(mut self, tenants: &str) -> Self {
+        self.tenants = tenants.to_owned();
+        self
+    }
+
     /// Makes no streams.
     pub fn without_streams(mut self) -> Self {
         self.apply = false;
@@ -137,7 +145,7 @@ impl Lab {
         let identity = self.run(&["bundle", "identity", "--out", "identity.key"]).exits(0);
         self.run(&["keys", "new", "--out", "keys"]).exits(0);
         self.sign(&[]).exits(0);
-        let Setup { slots, grace, ack_wait, streams_table, nats_table, circuits, .. } = &self.setup;
+        let Setup { slots, grace, ack_wait, streams_table, nats_table, circuits, tenants, .. } = &self.setup;
         let circuits: String = circuits
             .iter()
             .map(|(id, limit)| {
@@ -151,7 +159,7 @@ impl Lab {
              [admin]\nlisten = \"127.0.0.1:0\"\n\
              [streams]\nack_wait = {ack_wait:?}\n{streams_table}\n\
              {circuits}\
-             [nats]\n{nats_table}\n",
+             [nats]\n{nats_table}\n{tenants}",
             self.path("bundle.json"),
             self.path("keys"),
         );
@@ -250,6 +258,13 @@ impl Lab {
     async fn client_with(&self, circuits: Circuits) -> Client {
         let config = ClientConfig::read(&self.path("client.toml")).expect("the client's configuration");
         Client::connect(config, circuits).await.expect("connect the client")
+    }
+
+    /// The library's client of another tenant, or as another user of the broker: `change` says who.
+    pub async fn client_as(&self, change: impl FnOnce(&mut ClientConfig)) -> Client {
+        let mut config = ClientConfig::read(&self.path("client.toml")).expect("the client's configuration");
+        change(&mut config);
+        Client::connect(config, Circuits::new()).await.expect("connect the client")
     }
 
     /// The deployment's bundle.

@@ -12,6 +12,7 @@
 mod lab;
 mod messages;
 mod nats;
+pub mod operator;
 mod process;
 mod raw;
 mod service;

@@ -82,6 +82,26 @@ impl Nats {
         self.restart().await;
     }
 
+    /// Has it take other settings while it runs.
+    pub async fn reload_with(&mut self, settings: &str) {
+        let folder = self.folder.path().to_str().expect("a path in UTF-8");
+        self.settings = settings.replace("FOLDER", folder);
+        let log = || std::fs::read_to_string(self.folder.path().join("nats.log")).unwrap_or_default();
+        let reloads = |log: String| log.matches("Reloaded server configuration").count();
+        let before = reloads(log());
+        std::fs::write(
+            self.folder.path().join("nats.conf"),
+            format!("listen: 127.0.0.1:{}\n{}", self.port, self.settings),
+        )
+        .expect("write the broker's configuration");
+        super::kill(self.pid().expect("it runs"), rustix::process::Signal::HUP);
+        eventually("nats-server has other settings", async || {
+            assert!(!log().contains("Failed to reload"), "{}", log());
+            (reloads(log()) > before).then_some(())
+        })
+        .await;
+    }
+
     /// Its process, while it runs.
     pub fn pid(&self) -> Option<i32> {
         self.process.as_ref().map(Process::pid)

@@ -23,7 +23,7 @@ pub struct Service {
 
 impl Service {
     /// Standard error is its log; standard output, which it does not use, a file beside it.
-    pub(super) fn start(command: &mut Command, log: PathBuf) -> Self {
+    pub fn start(command: &mut Command, log: PathBuf) -> Self {
         let file = std::fs::File::create(&log).expect("a log");
         let output = std::fs::File::create(log.with_extension("out")).expect("a file");
         let process = Process::start(command.stdin(Stdio::null()).stdout(output).stderr(file));
