@@ -88,6 +88,9 @@ pub struct ServiceConfig {
     /// Where the audit log goes.
     #[serde(default)]
     pub audit: AuditConfig,
+    /// Where spans of traces go.
+    #[serde(default)]
+    pub traces: TracesConfig,
     /// Limits of circuits, by name. Which circuits are served, the bundle says.
     #[serde(default)]
     pub circuits: BTreeMap<CircuitId, CircuitLimits>,
@@ -189,6 +192,22 @@ pub struct AuditConfig {
     pub file_bytes_max: ByteSize,
 }
 
+/// The `[traces]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracesConfig {
+    /// The collector that takes spans by OTLP over HTTP: `http://host:4318`. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
+}
+
+impl TracesConfig {
+    /// The collector's host and port.
+    pub fn collector(&self) -> Option<&str> {
+        self.otlp.as_deref()?.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'))
+    }
+}
+
 /// Where the lines of the audit log go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -275,6 +294,11 @@ impl ServiceConfig {
         }
         if !matches!(self.streams.replicas, 1 | 3 | 5) {
             return refuse("streams.replicas is 1, 3 or 5");
+        }
+        let has_port =
+            |host: &str| host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if self.traces.otlp.is_some() && !self.traces.collector().is_some_and(has_port) {
+            return refuse("traces.otlp is http://host:port, of a collector on the same machine or network");
         }
         if (self.audit.to == AuditTo::Folder) != self.audit.folder.is_some() {
             return refuse("audit.folder is given where audit.to is \"folder\", and only there");
@@ -380,6 +404,8 @@ mod tests {
             "[streams]\nack_wait = \"100ms\"",
             "[nats]\npassword = \"x\"",
             "[audit]\nto = \"folder\"",
+            "[traces]\notlp = \"https://collector:4318\"",
+            "[traces]\notlp = \"http://collector\"",
             "[audit]\nto = \"syslog\"",
             "[audit]\nfolder = \"f\"",
             "colour = \"red\"",

@@ -78,6 +78,8 @@ mod cli;
 #[cfg(feature = "client")]
 pub mod config;
 #[cfg(feature = "service")]
+mod http;
+#[cfg(feature = "service")]
 pub mod metrics;
 #[cfg(feature = "client")]
 mod telemetry;

@@ -44,6 +44,7 @@ mod readiness;
 mod record;
 mod room;
 mod sweep;
+mod traces;
 mod unreadable;
 
 use std::collections::HashMap;
@@ -76,6 +77,7 @@ use published::Published;
 use readiness::Readiness;
 use room::Room;
 use selftest::SelfTest;
+use traces::Traces;
 
 pub use start::Setup;
 
@@ -174,6 +176,7 @@ struct Shared {
     room: Arc<Room>,
     board: Arc<Board>,
     audit: Audit,
+    traces: Traces,
     live: Live,
     limits: HashMap<CircuitId, Limits>,
     readiness: Arc<Readiness>,
@@ -223,6 +226,7 @@ pub async fn run(
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
     let audit = begin_audit(book, &config, &signed.bundle, &metrics);
     let Bundle { deployment, serial, .. } = &signed.bundle.clone();
+    let traces = Traces::to(config.traces.collector(), deployment);
     let published = Arc::new(Published::new(signed, audit.clone()));
     let board = Arc::new(Board::new(config.service.slots));
     let top = Page { board: board.clone(), published: published.clone(), readiness: readiness.clone() };
@@ -279,6 +283,7 @@ pub async fn run(
         room,
         board,
         audit,
+        traces,
         live: Live::default(),
         limits,
         readiness: readiness.clone(),

@@ -242,33 +242,3 @@ async fn a_log_whose_disk_is_full_makes_no_answer_late_and_is_seen() {
     .await;
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clients_trace_is_on_its_answer_and_in_the_log_and_nothing_else_is() {
-    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let lab = lab(1, FOLDER).await;
-    let service = lab.service().await;
-    let client = lab.nats.connect().await;
-    let submit = async |traces: &[&str]| {
-        let mut job = lab.raw_job();
-        job.headers.extend(traces.iter().map(|trace| ("traceparent".to_owned(), (*trace).to_owned())));
-        job.publish(&client).await.unwrap();
-        let stored = lab.stored_answer(&job.id).await;
-        assert_eq!(job.open(&stored).unwrap().code(), Code::Ok);
-        stored.get("traceparent").map(str::to_owned)
-    };
-    assert_eq!(submit(&[TRACE]).await.as_deref(), Some(TRACE));
-    assert_eq!(submit(&[]).await, None);
-    assert_eq!(submit(&[TRACE, TRACE]).await, None);
-    assert_eq!(submit(&[&TRACE.to_uppercase()]).await, None);
-    let long = format!("{TRACE}-{}", "x".repeat(3000));
-    assert_eq!(submit(&[&long]).await, None);
-    lab.all_acknowledged().await;
-    stops(&service).await;
-
-    let text = text(&lab);
-    let traces: Vec<_> =
-        lines(&text).into_iter().filter_map(|line| Some(line["trace"].as_str()?.to_owned())).collect();
-    assert_eq!(traces, [TRACE]);
-    assert!(!service.log().contains("xxxxxxxx"), "a header that is no trace is in the log");
-}

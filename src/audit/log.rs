@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::{Chain, Event, Sha256Digest};
+use super::{Chain, Event, JobEnd, Sha256Digest};
 use crate::clock::unix_now_ms;
 use crate::config::{AuditConfig, AuditTo};
 use crate::job::JobId;
@@ -213,10 +213,10 @@ impl Audit {
         }
     }
 
-    /// Hands a line over and waits, for a moment at the most, until it is on disk.
-    pub async fn record(&self, event: impl FnOnce() -> Event) {
+    /// A job has its answer. Waits, for a moment at the most, until its line is on disk.
+    pub async fn job(&self, end: impl FnOnce() -> JobEnd) {
         let Some(writing) = &self.0 else { return };
-        writing.wait(event(), PATIENCE).await;
+        writing.wait(Event::Job(Box::new(end())), PATIENCE).await;
     }
 
     /// Writes the last line.
@@ -344,7 +344,7 @@ mod tests {
         let follows = book.follows;
         let audit = Audit::begin(Some(book), &Arc::new(Metrics::new(Vec::new())));
         for _ in 0..lines {
-            audit.record(|| start(follows)).await;
+            audit.0.as_ref().unwrap().wait(start(follows), PATIENCE).await;
         }
         audit.end().await;
     }
@@ -385,7 +385,7 @@ mod tests {
         let audit = Audit::begin(Some(book), &metrics);
         let began = Instant::now();
         for _ in 0..WAITING_MAX + 100 {
-            audit.record(|| Event::Stop).await;
+            audit.0.as_ref().unwrap().wait(Event::Stop, PATIENCE).await;
         }
         assert!(began.elapsed() < PATIENCE * 5, "{:?}", began.elapsed());
         let page = String::from_utf8(metrics.page()).unwrap();

@@ -7,10 +7,11 @@ use std::process::Command;
 
 use super::dev::{self, Options};
 use super::output::{OutputError, say};
-use super::{Exit, Failure, Outcome_, top};
+use super::{Exit, Failure, Outcome_};
 use crate::broker::NatsConfig;
 use crate::circuit::Circuits;
 use crate::config::ServiceConfig;
+use crate::http;
 use crate::service::doctor::{self, Finding, Standing, broker, machine};
 use crate::service::{Setup, doctor::broker::Server};
 
@@ -128,7 +129,7 @@ async fn of_broker(args: &Args, config: &ServiceConfig) -> Vec<Finding> {
 /// What a server says on its monitoring port.
 async fn monitored(url: &str) -> Result<Server, String> {
     let address = url.strip_prefix("http://").ok_or("only http:// is spoken, on the server's own network")?;
-    let page = top::get(address.trim_end_matches('/'), "/varz").await.map_err(|error| error.to_string())?;
+    let page = http::get(address.trim_end_matches('/'), "/varz").await.map_err(|error| error.to_string())?;
     serde_json::from_slice(&page).map_err(|_| "this is no monitoring page of a nats-server".to_owned())
 }
 

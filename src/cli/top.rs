@@ -10,8 +10,6 @@ use std::time::Duration;
 use async_nats::Client;
 use console::Term;
 use serde::Serialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::output::{self, say};
 use super::signals::unless_stopped;
@@ -19,14 +17,10 @@ use super::{Connection, Exit, Failure, Outcome_};
 use crate::broker::NatsConfig;
 use crate::clock::unix_now;
 use crate::config::ServiceConfig;
+use crate::http;
 use crate::job::Tenant;
 use crate::service::board::Top;
 use crate::service::overview::{self, Overview};
-
-/// How long a service may take for its page.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The longest page that is read, in bytes.
-const PAGE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -176,23 +170,6 @@ impl Sources {
 
 /// What a service says of itself.
 async fn top_of(admin: SocketAddr) -> Result<Top, String> {
-    let asked = tokio::time::timeout(PATIENCE, get(&admin.to_string(), "/top.json")).await;
-    let page = asked.map_err(|_| "no answer in time".to_owned())?.map_err(|error| error.to_string())?;
+    let page = http::get(&admin.to_string(), "/top.json").await.map_err(|error| error.to_string())?;
     serde_json::from_slice(&page).map_err(|_| "this is no page of a sealprove of this version".to_owned())
-}
-
-/// A page by plain HTTP (RFC 9112): version 1.0, so that it comes in one piece and the connection ends with it.
-pub(super) async fn get(address: &str, path: &str) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(PAGE_BYTES_MAX).read_to_end(&mut answer).await?;
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
-    let end = end.ok_or_else(|| std::io::Error::other("the answer is no HTTP"))?;
-    let status = answer[..end].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-    if status != b"200" {
-        return Err(std::io::Error::other(format!("it answers {}", String::from_utf8_lossy(status))));
-    }
-    Ok(answer.split_off(end + 4))
 }

@@ -41,6 +41,8 @@ pub(super) struct Admitted {
     faults: u32,
     /// How long its processes have had it.
     worked: Duration,
+    /// When the last of them began, in Unix milliseconds, and how long it took.
+    last: Option<(u64, Duration)>,
     /// Hears of answers since before this job was found to have none.
     ear: Ear,
 }
@@ -82,7 +84,7 @@ impl Job {
         match self.judge(shared).await {
             Ok((header, faults)) => {
                 self.deadline = self.deadline.min(header.expires);
-                Ok(Admitted { job: self, lease, header, faults, worked: Duration::ZERO, ear })
+                Ok(Admitted { job: self, lease, header, faults, worked: Duration::ZERO, last: None, ear })
             }
             Err(not_now) => Err((self, lease, not_now)),
         }
@@ -234,9 +236,10 @@ impl Admitted {
                 () = answered_elsewhere(&self.job, &mut self.ear, shared) => answered = true,
             }
         };
-        let started = Instant::now();
+        let (started, began_ms) = (Instant::now(), unix_now_ms());
         let ended = chamber.prove(within, &head, &self.job.message.payload, dropped).await;
         self.worked += started.elapsed();
+        self.last = Some((began_ms, started.elapsed()));
         match ended {
             Ok(reply) => Attempt::Answered(reply),
             Err(NoReply::Dropped) if answered => Attempt::AnsweredElsewhere,
@@ -275,9 +278,21 @@ impl Admitted {
         JobHead::of(self.header.clone(), self.job.delivered + attempt, queued_ms)
     }
 
+    /// What it took, apart from what its process says.
+    fn work(&self, attempt: u32) -> Work {
+        let (began_ms, took_last) = self.last.unzip();
+        Work {
+            attempt: self.job.delivered + attempt,
+            began_ms,
+            took_last: took_last.unwrap_or_default(),
+            took: self.worked,
+            ..Work::default()
+        }
+    }
+
     /// An answer with this code alone, after work.
     fn refuse(self, code: Code, attempt: u32) -> Finished {
-        let work = Work { attempt: self.job.delivered + attempt, took: self.worked, ..Work::default() };
+        let work = self.work(attempt);
         Finished { work, ..self.job.refuse(self.lease, code) }
     }
 
@@ -301,8 +316,6 @@ impl Admitted {
         }
         let believed = |step| reply.believed(step).map(crate::clock::millis);
         let work = Work {
-            attempt: self.job.delivered + attempt,
-            took: self.worked,
             timings: Timings {
                 queued: None,
                 opened: believed(head.timings.opened),
@@ -312,6 +325,7 @@ impl Admitted {
             },
             sealed_ms: believed(Some(head.sealed_ms)),
             peak_bytes: Some(reply.peak_bytes),
+            ..self.work(attempt)
         };
         let Reply { head, payload, .. } = reply;
         let header =

@@ -7,7 +7,7 @@ use super::Shared;
 use super::delivery::Job;
 use super::leader::Found;
 use super::settle::{Queued, code_of};
-use crate::audit::{Event, JobEnd, SettledBy};
+use crate::audit::{JobEnd, SettledBy};
 use crate::clock::millis;
 use crate::envelope::Scheme;
 use crate::job::{AnswerMode, JobSubject, KeyId};
@@ -17,6 +17,9 @@ use crate::wire::{AnswerHeader, Code, Timings};
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Work {
     pub(super) attempt: u32,
+    /// When the last attempt began, in Unix milliseconds, and how long it took.
+    pub(super) began_ms: Option<u64>,
+    pub(super) took_last: Duration,
     /// All attempts together.
     pub(super) took: Duration,
     /// As the process of the last attempt said, no more than it can have been.
@@ -55,8 +58,8 @@ pub(super) fn of_delivery(
     settled_by: SettledBy,
     stored: Stored,
     shared: &Shared,
-) -> Event {
-    let end = JobEnd {
+) -> JobEnd {
+    JobEnd {
         attempt: work.attempt,
         stored_at_ms: Some(job.stored_at_ms),
         queued_ms: Some(job.queued_ms),
@@ -70,19 +73,17 @@ pub(super) fn of_delivery(
         peak_bytes: work.peak_bytes,
         trace: job.trace().map(|trace| trace.as_str().to_owned()),
         ..of(&job.subject, job.key(), settled_by, stored, shared)
-    };
-    Event::Job(Box::new(end))
+    }
 }
 
 /// The end of a job that was answered in its queue.
-pub(super) fn of_queued(queued: &Queued, settled_by: SettledBy, stored: Stored, shared: &Shared) -> Event {
-    let end = JobEnd {
+pub(super) fn of_queued(queued: &Queued, settled_by: SettledBy, stored: Stored, shared: &Shared) -> JobEnd {
+    JobEnd {
         stored_at_ms: Some(queued.stored_at_ms),
         job_bytes: Some(queued.bytes),
         trace: queued.trace.as_ref().map(|trace| trace.as_str().to_owned()),
         ..of(&queued.subject, queued.key.clone(), settled_by, stored, shared)
-    };
-    Event::Job(Box::new(end))
+    }
 }
 
 fn of(

@@ -14,9 +14,10 @@ use super::leader::{self, Found};
 use super::lease::{Lease, acknowledge};
 use super::record::{self, Stored, Work};
 use super::streams::jobs_stream;
+use super::traces::Times;
 use crate::audit::SettledBy;
 use crate::broker::{Backoff, PublishError, answers_stream, header_map, publish};
-use crate::clock::unix_now;
+use crate::clock::{unix_now, unix_now_ms};
 use crate::job::{JobId, JobSubject, KeyId, Tenant};
 use crate::metrics::{BrokerEvent, Phase};
 use crate::wire::{Answer, AnswerHeader, Code, GRACE_SECONDS, H_KEY, H_TRACE, Timings, TraceParent};
@@ -95,7 +96,7 @@ pub(super) struct Finished {
 impl Finished {
     /// Stores the answer and acknowledges the job.
     pub(super) async fn settle(mut self, shared: &Shared) -> Settled {
-        let started = Instant::now();
+        let (started, settling) = (Instant::now(), unix_now_ms());
         let (circuit, lane) = (self.job.subject.circuit.clone(), self.job.subject.lane);
         let job = self.job.subject.job.clone();
         if cfg!(sealprove_wrong = "acknowledges_first") {
@@ -121,12 +122,15 @@ impl Finished {
         };
         // Before the acknowledgement: should this process die first, another finds the answer, and says so.
         let end = || record::of_delivery(&self.job, &self.work, settled_by, stored, shared);
-        shared.audit.record(end).await;
+        shared.audit.job(end).await;
         if self.erase {
             erase(&self.job.subject.tenant, self.job.sequence, shared).await;
         }
         acknowledge_settled(&self.job, &self.lease, shared).await;
         shared.metrics.phase(&circuit, Phase::Settled, started.elapsed());
+        let stored_at = self.job.stored_at_ms;
+        let times = Times { stored: stored_at, taken: stored_at + self.job.queued_ms, settling };
+        shared.traces.job(self.job.trace().as_ref(), end, &self.work, times);
         Settled(())
     }
 
@@ -163,8 +167,7 @@ pub(super) async fn settle_answered(job: &Job, lease: &Lease, shared: &Shared) -
         let found = leader::last_on(&shared.client, &answers_stream(tenant), &subject).await.ok().flatten();
         let stored = found.as_ref().map_or_else(Stored::default, Stored::theirs);
         let work = Work { attempt: job.delivered, ..Work::default() };
-        let end = || record::of_delivery(job, &work, SettledBy::Found, stored, shared);
-        shared.audit.record(end).await;
+        shared.audit.job(|| record::of_delivery(job, &work, SettledBy::Found, stored, shared)).await;
     }
     acknowledge_settled(job, lease, shared).await;
     Settled(())
@@ -225,7 +228,7 @@ impl Queued {
                 (theirs, SettledBy::Found, Stored::theirs(&found))
             }
         };
-        shared.audit.record(|| record::of_queued(self, settled_by, stored, shared)).await;
+        shared.audit.job(|| record::of_queued(self, settled_by, stored, shared)).await;
         erase(tenant, self.sequence, shared).await;
         Ok(code)
     }

@@ -25,6 +25,11 @@ impl TraceParent {
         &self.0[36..52]
     }
 
+    /// Whether the client records this trace.
+    pub fn is_sampled(&self) -> bool {
+        u8::from_str_radix(&self.0[53..], 16).is_ok_and(|flags| flags & 1 == 1)
+    }
+
     /// The one of these headers' values, where there is one and it is of the form.
     pub fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Option<Self> {
         let first = values.next()?.parse().ok()?;
@@ -64,6 +69,8 @@ mod tests {
         assert_eq!(trace.as_str(), GOOD);
         assert_eq!(trace.trace_id(), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(trace.parent_id(), "b7ad6b7169203331");
+        let sampled = |flags: &str| GOOD.replace("-01", flags).parse::<TraceParent>().unwrap().is_sampled();
+        assert_eq!(["-01", "-03", "-00", "-02", "-ff"].map(sampled), [true, true, false, false, true]);
         let refused = [
             GOOD.to_uppercase(),
             GOOD.replacen("00", "01", 1),
