@@ -141,6 +141,7 @@ pub fn verify(files: &[File<'_>], expected: &[Sha256Digest]) -> Report {
             None => chains.push((&entry.line.instance, vec![entry])),
         }
     }
+    chains.sort_by_key(|(_, chain)| chain.first().map(|first| first.line.at_ms));
     for (instance, chain) in &chains {
         report.faults.extend(faults(instance, chain));
         report.chains.extend(found(instance, chain, &known));
@@ -159,10 +160,11 @@ pub fn verify(files: &[File<'_>], expected: &[Sha256Digest]) -> Report {
     report
 }
 
-/// The lines of all files; a chain that goes on in another file is read in the order of its files' first lines.
+/// The lines of all files, in the order of their first lines in their chains: clocks may have been set back.
 fn read(files: &[File<'_>], faults: &mut Vec<Fault>) -> Vec<Entry> {
     let mut read: Vec<Vec<Entry>> = files.iter().map(|file| read_file(*file, faults)).collect();
-    read.sort_by_key(|entries| entries.first().map(|entry| (entry.line.at_ms, entry.line.seq)));
+    let place = |entry: &Entry| (entry.line.instance.clone(), entry.line.seq);
+    read.sort_by_cached_key(|entries| entries.first().map(place));
     read.into_iter().flatten().collect()
 }
 
@@ -226,10 +228,10 @@ fn is_first(entry: &Entry) -> bool {
 
 /// The lines of a chain that stand behind a later one.
 fn moved(chain: &[&Entry], kept: &[&Entry]) -> Vec<Fault> {
-    let is_kept = |entry: &Entry| kept.iter().any(|kept| kept.place == entry.place);
+    let kept: BTreeSet<&Place> = kept.iter().map(|entry| &entry.place).collect();
     let mut latest = None;
     let mut moved = Vec::new();
-    for entry in chain.iter().filter(|entry| is_kept(entry)) {
+    for entry in chain.iter().filter(|entry| kept.contains(&entry.place)) {
         if latest.is_some_and(|latest| entry.line.seq < latest) {
             moved.push(Fault::Moved(entry.place.clone()));
         }

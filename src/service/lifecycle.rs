@@ -64,7 +64,7 @@ pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
     );
     let _settled: Option<Settled> = match job.admit(lease, shared).await {
         Ok(admitted) => admitted.prove(shared).await,
-        Err((job, lease, NotNow::Answered)) => Some(settle_answered(&job, &lease, shared).await),
+        Err((job, lease, NotNow::Answered)) => Some(settle_answered(&job, &lease, &job.work(), shared).await),
         Err((job, lease, NotNow::Refused(code))) => Some(job.refuse(lease, code).settle(shared).await),
         Err((job, lease, NotNow::HandBack(reason))) => job.hand_back(lease, reason, None, shared).await,
     };
@@ -132,10 +132,15 @@ impl Job {
         Ok(status.map_or(0, |status| status.faults))
     }
 
+    /// What it took when it was not worked on.
+    fn work(&self) -> Work {
+        Work { attempt: self.delivered, ..Work::default() }
+    }
+
     /// An answer with this code alone.
     fn refuse(self, lease: Lease, code: Code) -> Finished {
         let (offer, erase) = (self.offer(code), code == Code::PlaintextRejected);
-        let work = Work { attempt: self.delivered, ..Work::default() };
+        let work = self.work();
         Finished { job: self, lease, offer, work, erase }
     }
 
@@ -203,7 +208,8 @@ impl Admitted {
                 Attempt::OurFault(_) => waits.pause().await,
                 Attempt::AnsweredElsewhere => {
                     shared.metrics.race_lost();
-                    return Some(settle_answered(&self.job, &self.lease, shared).await);
+                    let work = self.work(attempt);
+                    return Some(settle_answered(&self.job, &self.lease, &work, shared).await);
                 }
                 Attempt::Stopping => {
                     let reason = "this service stops";

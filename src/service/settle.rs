@@ -158,16 +158,15 @@ impl Finished {
     }
 }
 
-/// Acknowledges a job that was found answered.
-pub(super) async fn settle_answered(job: &Job, lease: &Lease, shared: &Shared) -> Settled {
+/// Acknowledges a job that was found answered, before work or after.
+pub(super) async fn settle_answered(job: &Job, lease: &Lease, work: &Work, shared: &Shared) -> Settled {
     info!(job = %job.subject.job, "found answered");
     if shared.audit.is_on() {
         let JobSubject { tenant, job: id, .. } = &job.subject;
         let subject = shared.config.prefix.answer(tenant, id);
         let found = leader::last_on(&shared.client, &answers_stream(tenant), &subject).await.ok().flatten();
         let stored = found.as_ref().map_or_else(Stored::default, Stored::theirs);
-        let work = Work { attempt: job.delivered, ..Work::default() };
-        shared.audit.job(|| record::of_delivery(job, &work, SettledBy::Found, stored, shared)).await;
+        shared.audit.job(|| record::of_delivery(job, work, SettledBy::Found, stored, shared)).await;
     }
     acknowledge_settled(job, lease, shared).await;
     Settled(())

@@ -183,3 +183,49 @@ fn attributes(pairs: &[(&str, Value)]) -> Value {
     });
     known.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn end() -> JobEnd {
+        let end = json!({
+            "tenant": "default", "lane": "express", "circuit": "a-v1", "job": "00112233445566778899aabbccddeeff",
+            "settled_by": "delivery", "attempt": 2, "outcome": "failed", "code": "TIMEOUT",
+        });
+        serde_json::from_value(end).unwrap()
+    }
+
+    fn spans_after(waited_ms: u64) -> Vec<Value> {
+        let stored = 1_800_000_000_000;
+        let times = Times { stored, taken: stored + waited_ms, settling: stored + waited_ms + 20 };
+        let work =
+            Work { began_ms: Some(times.taken + 5), took_last: Duration::from_millis(10), ..Work::default() };
+        spans(&TRACE.parse().unwrap(), &end(), &work, times, times.settling + 3)
+    }
+
+    #[test]
+    fn a_job_is_part_of_its_clients_trace_unless_it_has_waited_for_long() {
+        let (soon, late) = (spans_after(LATE_MS), spans_after(LATE_MS + 1));
+        assert!(soon.iter().all(|span| span["traceId"] == TRACE[3..35]));
+        assert_eq!((&soon[0]["parentSpanId"], &soon[0]["links"]), (&TRACE[36..52].into(), &Value::Null));
+        assert!(
+            late.iter().all(|span| span["traceId"] == late[0]["traceId"] && span["traceId"] != TRACE[3..35])
+        );
+        let link = json!([{ "traceId": &TRACE[3..35], "spanId": &TRACE[36..52] }]);
+        assert_eq!((&late[0]["parentSpanId"], &late[0]["links"]), (&Value::Null, &link));
+    }
+
+    #[test]
+    fn a_span_says_what_failed_and_when_its_parts_were() {
+        let spans = spans_after(7);
+        assert_eq!(spans[0]["status"], json!({ "code": FAILED, "message": "TIMEOUT" }));
+        let names: Vec<_> = spans.iter().map(|span| span["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["job", "queue", "admission", "chamber", "settle"]);
+        assert_eq!(spans[3]["startTimeUnixNano"], "1800000000012000000");
+        assert_eq!(spans[3]["endTimeUnixNano"], "1800000000022000000");
+        assert!(!spans[0].to_string().contains("peak_bytes"), "what is not known is left out");
+    }
+}
