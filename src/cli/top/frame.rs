@@ -70,7 +70,7 @@ fn title(view: &View) -> String {
 fn queues(broker: &Result<Overview, String>, most: usize) -> Vec<String> {
     let mut lines = vec![format!(
         "{:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "QUEUES", "express:", "in work", "standard:", "in work", "answers"
+        "QUEUES", "express", "in work", "standard", "in work", "answers"
     )];
     let Ok(overview) = broker else {
         lines.push("  not known: the broker cannot be asked".to_owned());
@@ -112,11 +112,11 @@ fn seat_row(seat: &Seat) -> String {
         Lane::Express => "express",
         Lane::Standard => "standard",
     };
-    let (circuit, tenant) = (short(seat.circuit.as_str(), 20), short(seat.tenant.as_str(), 14));
-    let expected = seat.expected_ms.map_or("not known".to_owned(), duration);
+    let (circuit, tenant) = (short(seat.circuit.as_str(), 18), short(seat.tenant.as_str(), 12));
+    let expected = seat.expected_ms.map_or("?".to_owned(), duration);
     let attempt = if seat.attempt > 1 { format!("try {}", seat.attempt) } else { String::new() };
     let elapsed = duration(seat.elapsed_ms);
-    format!("  {circuit:<20} {tenant:<14} {lane:<8} {attempt:<6} {elapsed:>8} of {expected:<9}{}", bar(seat))
+    format!("  {circuit:<18} {tenant:<12} {lane:<8} {attempt:<6} {elapsed:>8} of {expected:<8}{}", bar(seat))
 }
 
 /// How far a proof should be, in eight steps.
@@ -175,12 +175,12 @@ fn troubles(broker: &Result<Overview, String>) -> Vec<String> {
         Ok(overview) => {
             let Overview { server, version, answers_in_us, streams, troubles, .. } = overview;
             let state = match &troubles[..] {
-                [] => format!("{streams} streams with all copies current"),
+                [] => format!("{streams} streams, all copies current"),
                 [trouble] => trouble.clone(),
                 [first, more @ ..] => format!("{first}, and {} more", more.len()),
             };
             let answers_in = f64::from(u32::try_from(*answers_in_us).unwrap_or(u32::MAX)) / 1000.0;
-            let server = short(server, 20);
+            let server = short(server, 12);
             vec![format!("BROKER  {server} {version}, answers in {answers_in:.1} ms; {state}")]
         }
     }
@@ -277,6 +277,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_row_of_a_slot_is_never_cut() {
+        let row = seat_row(&seat(9));
+        assert!(row.ends_with(" of 115 min ########") && row.chars().count() <= WIDTH, "{row}");
+        let unknown = seat_row(&Seat { expected_ms: None, attempt: 1, ..seat(9) });
+        assert!(unknown.trim_end().ends_with(" of ?"), "{unknown}");
     }
 
     #[test]
