@@ -1,10 +1,11 @@
-//! `sealprove bench`: what the whole path adds to a bare proof. Both are measured in one run, in turn, so
-//! that a noisy machine is noisy for both.
+//! `sealprove bench`: what the whole path adds to a bare proof, and how many jobs this machine proves in a minute.
+//! The first two are measured in one run, in turn, so that a noisy machine is noisy for both.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::builder::RangedU64ValueParser;
+use futures_util::future::try_join_all;
 
 use super::dev::{Options, within};
 use super::output::{OutputError, count, say};
@@ -19,7 +20,8 @@ use crate::wire::Answer;
 #[command(after_help = "\
 Each job is proved twice, in turn: bare, in this process, with the same number of threads; and over the
 whole path: seal, publish, queue, fork, open, check, prove, verify, seal, store, wake, open. Client and
-service share this machine. The overhead is the difference of the medians.")]
+service share this machine. The overhead is the difference of the medians. Then all jobs are submitted at
+once, so that no slot is ever free: for sizing, compare --slots and --threads.")]
 pub(super) struct Args {
     /// What is proved: the circuit's own sample witness
     circuit: CircuitId,
@@ -57,15 +59,19 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
             progress.step(format!("job {} of {}", job + 1, args.jobs));
             samples.push(sample(&bare, &client, &args.circuit, circuit.as_ref()).await?);
         }
-        Ok(samples)
+        progress.step(format!("{} at once", count(args.jobs, "job")));
+        let rate = jobs_a_minute(&client, args, circuit.as_ref()).await?;
+        Ok((samples, rate))
     });
-    let Some(samples) = measured.await? else { return Err(Failure::new(Exit::Failed, "interrupted")) };
+    let Some((samples, rate)) = measured.await? else {
+        return Err(Failure::new(Exit::Failed, "interrupted"));
+    };
     let mut verifier = Verifier::new(only);
     for sample in &samples {
         verifier.verify(&sample.answer)?;
     }
     progress.done();
-    report(args, threads, &samples)?;
+    report(args, threads, &samples, rate)?;
     Ok(Exit::Done)
 }
 
@@ -78,13 +84,25 @@ async fn sample(
     let witness = circuit.sample_witness();
     let bare = bare.prove(&witness)?;
     let started = Instant::now();
-    let ticket = client.submit(id, &witness, &SubmitOptions::default()).await?;
-    let collected = client.wait(&ticket, |_| {}).await?;
-    let path = millis(started.elapsed());
-    match collected {
-        Collected::Answer(answer) => Ok(Sample { bare, path, answer: *answer }),
+    let answer = whole_path(client, id, &witness).await?;
+    Ok(Sample { bare, path: millis(started.elapsed()), answer })
+}
+
+async fn whole_path(client: &Client, id: &CircuitId, witness: &[u8]) -> Result<Answer, Failure> {
+    let ticket = client.submit(id, witness, &SubmitOptions::default()).await?;
+    match client.wait(&ticket, |_| {}).await? {
+        Collected::Answer(answer) => Ok(*answer),
         other => Err(Failure::new(Exit::Failed, format!("no proof came back: {other:?}"))),
     }
+}
+
+/// How many jobs are done in a minute while no slot is ever free.
+async fn jobs_a_minute(client: &Client, args: &Args, circuit: &dyn Circuit) -> Result<f64, Failure> {
+    let witness = circuit.sample_witness();
+    let started = Instant::now();
+    let jobs = (0..args.jobs).map(|_| whole_path(client, &args.circuit, &witness));
+    let answers = try_join_all(jobs).await?;
+    Ok(answers.len() as f64 * 60_000.0 / millis(started.elapsed()))
 }
 
 /// A prover without anything around it.
@@ -136,7 +154,7 @@ impl Spread {
     }
 }
 
-fn report(args: &Args, threads: u32, samples: &[Sample]) -> Result<(), OutputError> {
+fn report(args: &Args, threads: u32, samples: &[Sample], rate: f64) -> Result<(), OutputError> {
     let bare = Spread::of(samples.iter().map(|sample| sample.bare));
     let path = Spread::of(samples.iter().map(|sample| sample.path));
     let (added, ratio) = (path.median - bare.median, path.median / bare.median);
@@ -155,7 +173,7 @@ fn report(args: &Args, threads: u32, samples: &[Sample]) -> Result<(), OutputErr
             "circuit": args.circuit, "jobs": samples.len(), "threads": threads,
             "bare_ms": bare.median, "bare_ms_range": [bare.least, bare.most],
             "path_ms": path.median, "path_ms_range": [path.least, path.most],
-            "added_ms": added, "ratio": ratio,
+            "added_ms": added, "ratio": ratio, "slots": args.options.slots, "jobs_per_minute": rate,
         });
         for (name, value) in steps {
             figures[format!("{name}_ms")] = value.into();
@@ -174,5 +192,6 @@ fn report(args: &Args, threads: u32, samples: &[Sample]) -> Result<(), OutputErr
     }
     say!("  {:<24} {added:>10.1} ms   ratio {ratio:.3}", "the path adds")?;
     let inside: Vec<String> = steps.iter().map(|(name, value)| format!("{name} {value:.0}")).collect();
-    say!("  in the job process: {} ms", inside.join(", "))
+    say!("  in the job process: {} ms", inside.join(", "))?;
+    say!("  {:<24} {rate:>10.1} jobs a minute", format!("{} busy", count(args.options.slots, "slot")))
 }

@@ -51,7 +51,7 @@ pub(super) struct Options {
     port: u16,
     /// How many jobs are proved at once
     #[arg(long, default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    slots: usize,
+    pub(super) slots: usize,
     /// How many threads each proof gets [default: as many as there are processors]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) threads: Option<u32>,

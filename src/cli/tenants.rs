@@ -76,9 +76,8 @@ fn accounts(args: &AccountsArgs) -> Outcome_ {
         return Err(Failure::new(Exit::Usage, message));
     }
     for (tenant, _) in config.tenants.iter().filter(|(_, limits)| limits.users.is_empty()) {
-        note!(
-            "nobody may connect for {tenant}: run `sealprove tenants user --out {tenant}.nkey`, and put what it prints into tenants.{tenant}.users"
-        );
+        note!("nobody may connect for {tenant}: run `sealprove tenants user --out {tenant}.nkey`,");
+        note!("and put what it prints into tenants.{tenant}.users");
     }
     match args.format {
         Format::Conf => output::bytes(deployment.to_conf().as_bytes())?,
@@ -88,7 +87,7 @@ fn accounts(args: &AccountsArgs) -> Outcome_ {
 }
 
 /// A user who is of two accounts, or service and administrator in one.
-fn twice<'a>(config: &'a ServiceConfig, services: &'a [UserKey], admins: &'a [UserKey]) -> Option<UserKey> {
+fn twice(config: &ServiceConfig, services: &[UserKey], admins: &[UserKey]) -> Option<UserKey> {
     let of_tenants = config.tenants.iter().flat_map(|(_, limits)| &limits.users);
     let mut all: Vec<&UserKey> = of_tenants.chain(services).chain(admins).collect();
     all.sort();

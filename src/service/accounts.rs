@@ -257,70 +257,27 @@ impl Deployment<'_> {
 
 impl Account {
     fn to_conf(&self, owner: &Tenant) -> String {
-        let mut text = String::new();
-        let mut line = |indent: usize, line: String| text.push_str(&format!("{:indent$}{line}\n", ""));
-        line(0, String::new());
-        if self.owns_streams {
-            line(
-                2,
-                "# Owns all streams. Services and `sealprove streams` connect here, and nobody else."
-                    .to_owned(),
-            );
+        let who = if self.owns_streams {
+            "# Owns all streams. Services and `sealprove streams` connect here, and nobody else."
         } else {
-            line(2, "# A tenant: it reaches what it imports, and has no streams of its own.".to_owned());
-        }
-        line(2, format!("{:?}: {{", self.name.as_str()));
+            "# A tenant: it reaches what it imports, and has no streams of its own."
+        };
+        let mut lines = vec![String::new(), format!("  {who}"), format!("  {:?}: {{", self.name.as_str())];
         if self.owns_streams {
-            line(4, "jetstream: enabled".to_owned());
-            line(4, "exports: [".to_owned());
-            for export in &self.exports {
-                line(6, format!("# {}", export.what));
-                let token = export.account_token.map(|token| format!(", account_token_position: {token}"));
-                let (kind, token) = (export.kind.as_str(), token.unwrap_or_default());
-                line(6, format!("{{ {kind}: {:?}{token} }}", export.subject));
-            }
-            line(4, "]".to_owned());
+            lines.push("    jetstream: enabled".to_owned());
+            lines.extend(list("exports", self.exports.iter().flat_map(Export::to_conf)));
         } else {
-            line(4, "imports: [".to_owned());
-            for import in &self.imports {
-                line(6, format!("# {}", import.what));
-                let kind = import.kind.as_str();
-                line(
-                    6,
-                    format!(
-                        "{{ {kind}: {{ account: {:?}, subject: {:?} }} }}",
-                        owner.as_str(),
-                        import.subject
-                    ),
-                );
-            }
-            line(4, "]".to_owned());
+            lines.extend(list("imports", self.imports.iter().flat_map(|import| import.to_conf(owner))));
         }
         if self.users.is_empty() {
-            line(
-                4,
-                "# Nobody may connect: make a user with `sealprove tenants user`, and name it.".to_owned(),
+            lines.push(
+                "    # Nobody may connect: make a user with `sealprove tenants user`, and name it."
+                    .to_owned(),
             );
         }
-        line(4, "users: [".to_owned());
-        for user in &self.users {
-            line(
-                6,
-                format!(
-                    "# {}; in its [nats] table: inbox_prefix = {:?}",
-                    user.what,
-                    User::inbox_prefix(&user.key)
-                ),
-            );
-            line(6, format!("{{ nkey: {:?}", user.key.as_str()));
-            line(8, "permissions: {".to_owned());
-            line(10, format!("publish: {{ allow: {:?} }}", user.publish));
-            line(10, format!("subscribe: {{ allow: {:?} }}", user.subscribe));
-            line(6, "} }".to_owned());
-        }
-        line(4, "]".to_owned());
-        line(2, "}".to_owned());
-        text
+        lines.extend(list("users", self.users.iter().flat_map(User::to_conf)));
+        lines.push("  }\n".to_owned());
+        lines.join("\n")
     }
 
     fn to_claims(&self, owner: &Tenant) -> Value {
@@ -342,5 +299,41 @@ impl Account {
             "account": { "exports": exports.collect::<Vec<_>>(), "imports": imports.collect::<Vec<_>>() },
             "users": Value::Object(users.collect()),
         })
+    }
+}
+
+/// A list in a server's configuration, line by line.
+fn list(name: &str, items: impl Iterator<Item = String>) -> Vec<String> {
+    let lines = items.map(|line| format!("      {line}"));
+    [format!("    {name}: [")].into_iter().chain(lines).chain(["    ]".to_owned()]).collect()
+}
+
+impl Export {
+    fn to_conf(&self) -> [String; 2] {
+        let token = self.account_token.map(|token| format!(", account_token_position: {token}"));
+        let (kind, token) = (self.kind.as_str(), token.unwrap_or_default());
+        [format!("# {}", self.what), format!("{{ {kind}: {:?}{token} }}", self.subject)]
+    }
+}
+
+impl Import {
+    fn to_conf(&self, owner: &Tenant) -> [String; 2] {
+        let (kind, owner) = (self.kind.as_str(), owner.as_str());
+        let import = format!("{{ {kind}: {{ account: {owner:?}, subject: {:?} }} }}", self.subject);
+        [format!("# {}", self.what), import]
+    }
+}
+
+impl User {
+    fn to_conf(&self) -> [String; 6] {
+        let prefix = User::inbox_prefix(&self.key);
+        [
+            format!("# {}; in its [nats] table: inbox_prefix = {prefix:?}", self.what),
+            format!("{{ nkey: {:?}", self.key.as_str()),
+            "  permissions: {".to_owned(),
+            format!("    publish: {{ allow: {:?} }}", self.publish),
+            format!("    subscribe: {{ allow: {:?} }}", self.subscribe),
+            "} }".to_owned(),
+        ]
     }
 }

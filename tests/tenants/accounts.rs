@@ -170,3 +170,28 @@ async fn a_tenant_comes_and_goes_by_a_reload_and_nobody_is_disconnected() {
     assert_eq!(disconnected(), 0.0);
     drop((service, newer));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_may_do_all_that_it_does() {
+    let unchanged = |accounts: &str, _: &Users| accounts.to_owned();
+    let deployment = Deployment::start(Setup::new(), &["acme"], |_| String::new(), unchanged).await;
+    let service = deployment.lab.service().await;
+    // It makes a consumer again that has gone missing, with nobody's help.
+    let jobs = deployment.observer().await.get_stream("PROVE_JOBS_acme").await.unwrap();
+    jobs.delete_consumer("standard").await.unwrap();
+    let witness = crate::support::good_witness();
+    let ticket = deployment.submit("acme", crate::support::THRESHOLD, &witness).await;
+    assert!(matches!(deployment.outcome("acme", &ticket).await, Collected::Answer(_)));
+    service.metric_becomes("sealprove_broker_events_total", &[("event", "consumer_restored")], 1.0).await;
+    // It cancels in the queue, for which it reads from the leader and erases.
+    service.terminate();
+    assert_eq!(service.exit_code().await, 0);
+    let waiting = deployment.submit("acme", crate::support::THRESHOLD, &witness).await;
+    let next = deployment.lab.service().await;
+    let client = deployment.client("acme").await;
+    client.cancel(waiting.job()).await.unwrap();
+    assert!(client.code(waiting.job()).await.unwrap().is_some());
+    for log in [service.log(), next.log()] {
+        assert!(!log.to_lowercase().contains("permissions violation"), "{log}");
+    }
+}
