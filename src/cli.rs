@@ -1,6 +1,7 @@
 //! The command line. Each subcommand has a file; this one has the arguments they share, the exit codes,
 //! and how an error is shown.
 
+mod audit;
 mod bundle;
 mod cancel;
 mod collect;
@@ -25,6 +26,8 @@ mod doctor;
 mod serve;
 #[cfg(feature = "service")]
 mod tenants;
+#[cfg(feature = "service")]
+mod top;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -205,6 +208,8 @@ enum Command {
     Keys(keys::Args),
     /// Make, sign, show and trust bundles
     Bundle(bundle::Args),
+    /// Check audit logs
+    Audit(audit::Args),
     /// Make or check the streams that a deployment needs
     #[cfg(feature = "service")]
     Streams(serve::StreamsArgs),
@@ -220,7 +225,10 @@ enum Command {
     /// Show the path of two jobs, hop by hop
     #[cfg(feature = "service")]
     Demo(demo::Args),
-    /// Close every lock on this machine, and try them
+    /// Show what services and broker are doing, live
+    #[cfg(feature = "service")]
+    Top(top::Args),
+    /// Examine what the service relies on: the locks of this machine, broker, keys, bundle
     #[cfg(feature = "service")]
     Doctor(doctor::Args),
     /// Measure what the whole path adds to a bare proof
@@ -262,7 +270,7 @@ pub fn main(circuits: Circuits) -> ExitCode {
         #[cfg(feature = "service")]
         Command::Doctor(args) => {
             telemetry::init(cli.verbose, false);
-            doctor::run(&args)
+            doctor::run(&args, &circuits)
         }
         command => {
             telemetry::init(cli.verbose, false);
@@ -291,6 +299,7 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         Command::Circuits(args) => look::circuits(&args, connection, circuits).await,
         Command::Keys(args) => keys::run(&args),
         Command::Bundle(args) => bundle::run(&args, connection, circuits).await,
+        Command::Audit(args) => audit::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "sealprove", &mut script);
@@ -305,6 +314,8 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         Command::Dev(args) => dev::run(&args, circuits).await,
         #[cfg(feature = "service")]
         Command::Demo(args) => demo::run(&args, circuits).await,
+        #[cfg(feature = "service")]
+        Command::Top(args) => top::run(&args, connection).await,
         #[cfg(feature = "service")]
         Command::Bench(args) => bench::run(&args, circuits).await,
         #[cfg(feature = "service")]

@@ -85,6 +85,12 @@ pub struct ServiceConfig {
     /// What the streams are like.
     #[serde(default)]
     pub streams: Streams,
+    /// Where the audit log goes.
+    #[serde(default)]
+    pub audit: AuditConfig,
+    /// Where spans of traces go.
+    #[serde(default)]
+    pub traces: TracesConfig,
     /// Limits of circuits, by name. Which circuits are served, the bundle says.
     #[serde(default)]
     pub circuits: BTreeMap<CircuitId, CircuitLimits>,
@@ -175,6 +181,48 @@ pub struct Streams {
     pub ack_wait: Duration,
 }
 
+/// The `[audit]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Where lines go.
+    pub to: AuditTo,
+    /// The folder, where they go into one. Each start makes a folder of its own in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// How large a file becomes before the next is begun.
+    pub file_bytes_max: ByteSize,
+}
+
+/// The `[traces]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TracesConfig {
+    /// The collector that takes spans by OTLP over HTTP: `http://host:4318`. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<String>,
+}
+
+impl TracesConfig {
+    /// The collector's host and port.
+    pub fn collector(&self) -> Option<&str> {
+        self.otlp.as_deref()?.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'))
+    }
+}
+
+/// Where the lines of the audit log go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditTo {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// Standard output, which a service uses for nothing else.
+    Stdout,
+    /// Files in a folder.
+    Folder,
+}
+
 /// A circuit's table under `[circuits]`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -205,6 +253,12 @@ impl Default for Slots {
 impl Default for Admin {
     fn default() -> Self {
         Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9464)), tenants: Vec::new() }
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        AuditConfig { to: AuditTo::Off, folder: None, file_bytes_max: ByteSize::mib(64) }
     }
 }
 
@@ -245,6 +299,14 @@ impl ServiceConfig {
         }
         if !matches!(self.streams.replicas, 1 | 3 | 5) {
             return refuse("streams.replicas is 1, 3 or 5");
+        }
+        let has_port =
+            |host: &str| host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if self.traces.otlp.is_some() && !self.traces.collector().is_some_and(has_port) {
+            return refuse("traces.otlp is http://host:port, of a collector on the same machine or network");
+        }
+        if (self.audit.to == AuditTo::Folder) != self.audit.folder.is_some() {
+            return refuse("audit.folder is given where audit.to is \"folder\", and only there");
         }
         Ok(self)
     }
@@ -347,6 +409,11 @@ mod tests {
             "[admin]\ntenants = [\"somebody\"]",
             "[streams]\nack_wait = \"100ms\"",
             "[nats]\npassword = \"x\"",
+            "[audit]\nto = \"folder\"",
+            "[traces]\notlp = \"https://collector:4318\"",
+            "[traces]\notlp = \"http://collector\"",
+            "[audit]\nto = \"syslog\"",
+            "[audit]\nfolder = \"f\"",
             "colour = \"red\"",
             "tenants = [\"acme\"]",
             "[tenants.acme]\nweight = 0",

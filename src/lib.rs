@@ -72,9 +72,13 @@ pub mod sandbox;
 
 // Around them.
 #[cfg(feature = "client")]
+pub mod audit;
+#[cfg(feature = "client")]
 mod cli;
 #[cfg(feature = "client")]
 pub mod config;
+#[cfg(feature = "service")]
+mod http;
 #[cfg(feature = "service")]
 pub mod metrics;
 #[cfg(feature = "client")]

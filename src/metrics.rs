@@ -5,6 +5,7 @@
 //! it. Every value is there from the start, at zero. Never a label: a job, a subject, the text of an error, or
 //! anything else that a stranger can choose. `docs/METRICS.md` has them all, and a test compares.
 
+mod audit;
 mod book;
 mod broker;
 mod bundle;
@@ -20,12 +21,13 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use crate::job::{CircuitId, Tenant};
 use book::Book;
 
+pub use audit::Audit;
 pub use broker::Broker;
 pub use bundle::Bundles;
 pub use chambers::Chambers;
 pub use health::Health;
 pub use jobs::Jobs;
-pub use labels::{BrokerEvent, Missing, Phase, StartReason, Winner};
+pub use labels::{AuditLine, BrokerEvent, Missing, Phase, StartReason, Winner};
 pub use processes::Processes;
 pub use queues::{Length, Queues};
 
@@ -45,6 +47,8 @@ pub struct Metrics {
     pub bundle: Bundles,
     /// What does the broker do?
     pub broker: Broker,
+    /// Is the audit log whole?
+    pub audit: Audit,
     registry: Registry,
 }
 
@@ -63,8 +67,14 @@ impl Metrics {
             chambers: Chambers::new(&book),
             bundle: Bundles::new(&book),
             broker: Broker::new(&book),
+            audit: Audit::new(&book),
             registry: book.close(),
         }
+    }
+
+    /// Something became of a line of the audit log.
+    pub fn audit(&self, line: AuditLine) {
+        self.audit_lines.with_label_values(&[line.as_str()]).inc();
     }
 
     /// The page that Prometheus scrapes.

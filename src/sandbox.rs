@@ -2,7 +2,7 @@
 //!
 //! | who | files (Landlock) | system calls (seccomp) |
 //! |---|---|---|
-//! | service | reads what it must, and not the keys; writes none; signals nobody | starts no process, reaches none, changes no file's mode |
+//! | service | reads what it must, and not the keys; writes none but its audit log; signals nobody | starts no process, reaches none, changes no file's mode |
 //! | chamber | none | an allow-list: accept, fork, watch, kill, reap |
 //! | job, before its seal is open | none; signals nobody outside | an allow-list: memory that its ceiling counts, its own connection |
 //! | job, after | none | the same without a way to change the list |

@@ -33,15 +33,19 @@ mod share;
 
 // Around it.
 mod admin;
+pub(crate) mod board;
 mod cancel;
 mod desk;
 pub mod doctor;
 mod live;
+pub(crate) mod overview;
 mod pace;
 mod queues;
 mod readiness;
+mod record;
 mod room;
 mod sweep;
+mod traces;
 mod unreadable;
 
 use std::collections::HashMap;
@@ -55,6 +59,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::audit::log::{Audit, AuditError, Book};
+use crate::audit::{self, Event};
 use crate::broker::ConnectError;
 use crate::bundle::{Bundle, BundleError};
 use crate::clock::unix_now_ms;
@@ -63,6 +69,7 @@ use crate::frame::Locks;
 use crate::job::{CircuitId, Deployment, Tenant};
 use crate::metrics::Metrics;
 use crate::sandbox::LockError;
+use board::{Board, Page};
 use chambers::{Chambers, Start, Supervisor};
 use limits::{Budget, Limits};
 use live::Live;
@@ -71,6 +78,7 @@ use published::Published;
 use readiness::Readiness;
 use room::Room;
 use selftest::SelfTest;
+use traces::Traces;
 
 pub use start::Setup;
 
@@ -108,6 +116,9 @@ pub enum ServiceError {
     /// This process cannot be locked.
     #[error("lock the service")]
     Lock(#[from] LockError),
+    /// The audit log cannot be begun.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The process that starts chambers cannot be started, or is gone.
     #[error("start a chamber: the launcher is gone")]
     Launcher(#[source] std::io::Error),
@@ -164,6 +175,9 @@ struct Shared {
     chambers: Chambers,
     pace: Arc<Pace>,
     room: Arc<Room>,
+    board: Arc<Board>,
+    audit: Audit,
+    traces: Traces,
     live: Live,
     limits: HashMap<CircuitId, Limits>,
     readiness: Arc<Readiness>,
@@ -206,14 +220,18 @@ pub async fn run(
     setup: Setup,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServiceError> {
-    let Setup { config, signed, limits, samples, launcher, available_bytes, locks } = setup;
+    let Setup { config, signed, limits, samples, launcher, available_bytes, locks, book } = setup;
     let metrics = Arc::new(Metrics::new(limits.keys().cloned(), &config.admin.tenants));
     tell_limits(config.service.slots, &limits, &metrics);
     let room = Arc::new(Room::default());
     let readiness = Arc::new(Readiness::new(config.tenants.len(), room.clone()));
-    let published = Arc::new(Published::new(signed));
-    let bound = open_admin(config.admin.listen, &metrics, &readiness, &published).await?;
-    let Bundle { deployment, serial, .. } = &published.now().bundle;
+    let audit = begin_audit(book, &config, &signed.bundle, &metrics);
+    let Bundle { deployment, serial, .. } = &signed.bundle.clone();
+    let traces = Traces::to(config.traces.collector(), deployment);
+    let published = Arc::new(Published::new(signed, audit.clone()));
+    let board = Arc::new(Board::new(config.service.slots));
+    let top = Page { board: board.clone(), published: published.clone(), readiness: readiness.clone() };
+    let bound = open_admin(config.admin.listen, &metrics, top).await?;
     info!(address = %bound, %deployment, serial, "admin address open");
     tell_locks("service", locks, &metrics);
 
@@ -221,7 +239,14 @@ pub async fn run(
     let budget = Budget::new(available_bytes, config.service.slots, limits.values().copied());
     let self_test =
         SelfTest { published: published.clone(), samples, pace: pace.clone(), metrics: metrics.clone() };
-    let start = Start { launcher, budget, published: published.clone(), self_test, metrics: metrics.clone() };
+    let start = Start {
+        launcher,
+        budget,
+        published: published.clone(),
+        self_test,
+        metrics: metrics.clone(),
+        audit: audit.clone(),
+    };
     let (chambers, mut supervisor) = Chambers::start(start);
     let health = readiness.clone();
     chambers.follow(move |ready| health.chamber(ready));
@@ -242,6 +267,7 @@ pub async fn run(
         Ok(Some(started)) => started,
         ended => {
             supervisor.stop().await;
+            audit.end().await;
             return ended.map(drop);
         }
     };
@@ -256,6 +282,9 @@ pub async fn run(
         chambers,
         pace,
         room,
+        board,
+        audit,
+        traces,
         live: Live::default(),
         limits,
         readiness: readiness.clone(),
@@ -274,13 +303,26 @@ pub async fn run(
     finish(shared, supervisor, ended).await
 }
 
+/// Begins the audit log with what started.
+fn begin_audit(book: Option<Book>, config: &ServiceConfig, bundle: &Bundle, metrics: &Arc<Metrics>) -> Audit {
+    let start = audit::Start {
+        deployment: bundle.deployment.clone(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        slots: config.service.slots,
+        follows: book.as_ref().and_then(|book| book.follows),
+    };
+    let audit = Audit::begin(book, metrics);
+    audit.note(|| Event::Start(start));
+    audit
+}
+
 async fn open_admin(
     address: SocketAddr,
     metrics: &Arc<Metrics>,
-    readiness: &Arc<Readiness>,
-    published: &Arc<Published>,
+    top: Page,
 ) -> Result<SocketAddr, ServiceError> {
-    let bound = admin::serve(address, metrics.clone(), readiness.clone(), published.clone()).await;
+    let bound = admin::serve(address, metrics.clone(), top).await;
     bound.map_err(|source| ServiceError::Admin { address, source })
 }
 
@@ -315,6 +357,7 @@ async fn finish(
         supervisor.stop().await;
     }
     let _ = shared.client.drain().await;
+    shared.audit.end().await;
     info!("stopped");
     ended
 }

@@ -9,6 +9,7 @@ mod cancel;
 mod code;
 mod header;
 mod status;
+mod trace;
 
 pub(crate) use answer::is_header_value;
 pub use answer::{Answer, AnswerHeader, Base64, ErrorBody, Timings};
@@ -16,6 +17,7 @@ pub use cancel::{CancelReply, CancelResult};
 pub use code::{Code, Outcome};
 pub use header::{HeaderFault, JobHeader, VerifyingKeyPin};
 pub use status::{State, Status};
+pub use trace::TraceParent;
 
 /// The version of the protocol, in headers and documents.
 pub const VERSION: &str = "1";
@@ -36,6 +38,8 @@ pub const H_OUTCOME: &str = "Sealprove-Outcome";
 pub const H_CODE: &str = "Sealprove-Code";
 /// `Sealprove-Tag`.
 pub const H_TAG: &str = "Sealprove-Tag";
+/// `traceparent`: the client's trace, on a job and on its answer.
+pub const H_TRACE: &str = "traceparent";
 /// `Content-Type`.
 pub const H_CONTENT_TYPE: &str = "Content-Type";
 /// The media type of the [`Answer`] document.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use sealprove::audit::{Chain, Event, JobEnd, Line, SettledBy};
 use sealprove::bundle::{Bundle, BundleCircuit, BundleKey, IdentityKey, LabelledKey, SignedBundle};
 use sealprove::circuit::{Circuits, Proof, PublicInputs, catalogue_digest};
 use sealprove::envelope::{Scheme, generate_key, key_id};
@@ -51,7 +52,7 @@ fn schema_of<T: JsonSchema>(name: &str, title: &str) -> Value {
     schema
 }
 
-fn documents() -> [(&'static str, Value); 6] {
+fn documents() -> [(&'static str, Value); 7] {
     [
         ("answer", schema_of::<Answer>("answer", "The answer of a job")),
         ("bundle", schema_of::<Bundle>("bundle", "The keys and circuits of a deployment")),
@@ -62,6 +63,7 @@ fn documents() -> [(&'static str, Value); 6] {
             schema_of::<CancelReply>("cancel-reply", "What became of a request to cancel a job"),
         ),
         ("status", schema_of::<Status>("status", "The last known state of a job without an answer")),
+        ("audit", schema_of::<Line>("audit", "A line of a service's audit log")),
     ]
 }
 
@@ -174,6 +176,18 @@ fn status() -> Status {
     }
 }
 
+/// Lines of an audit log: of a stop, and of a job that was found answered.
+fn audit_lines() -> [Value; 2] {
+    let mut chain = Chain::new("0".repeat(32));
+    let JobSubject { tenant, lane, circuit, job } = subject();
+    let end = json!({
+        "tenant": tenant, "lane": lane, "circuit": circuit, "job": job, "settled_by": SettledBy::Found, "attempt": 2,
+    });
+    let end: JobEnd = serde_json::from_value(end).unwrap();
+    [Event::Job(Box::new(end)), Event::Stop]
+        .map(|event| serde_json::from_slice(&chain.next(1_800_000_000_123, 0, event)).unwrap())
+}
+
 fn cancelled() -> CancelReply {
     let JobSubject { tenant, job, .. } = subject();
     let (result, code) = (CancelResult::Cancelled, Some(Code::Cancelled));
@@ -192,6 +206,7 @@ fn documents_made_of_the_types_are_valid() {
         ("status", json!(status())),
         ("status", json!(Status { state: State::Retrying, expected_ms: Some(900), ..status() })),
     ];
+    samples.extend(audit_lines().map(|line| ("audit", line)));
     for code in Code::ALL.iter().copied().filter(|code| *code != Code::Ok) {
         samples.push(("answer", json!(Answer::error(&subject(), code, 1, Timings::default()))));
     }
@@ -228,6 +243,9 @@ fn documents_of_another_shape_are_not_valid() {
         ("cancel-reply", with(json!(cancelled()), "/code", json!("GONE"))),
         ("status", with(status.clone(), "/state", json!("proved"))),
         ("status", with(status, "/attempt", json!(-1))),
+        ("audit", without(audit_lines()[0].clone(), "prev")),
+        ("audit", without(audit_lines()[0].clone(), "settled_by")),
+        ("audit", with(audit_lines()[1].clone(), "/event", json!("rest"))),
     ];
     for (name, document) in refused {
         let schema = schema_named(name);

@@ -95,6 +95,7 @@ fn unsafe_code_is_in_the_chamber_alone() {
         "service",
         "launcher",
         "sandbox",
+        "audit",
         "cli",
         "config",
         "metrics",
@@ -138,7 +139,7 @@ fn nobody_else_makes_locks() {
 
 #[test]
 fn the_network_side_has_no_debug_output() {
-    for module in ["service", "client", "chamber", "circuits"] {
+    for module in ["service", "client", "chamber", "circuits", "audit"] {
         assert_absent(module, &["println", "dbg"]);
     }
 }

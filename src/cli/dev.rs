@@ -19,7 +19,7 @@ use crate::bundle::{Bundle, IdentityKey};
 use crate::circuit::Circuits;
 use crate::client::{Client, ClientError};
 use crate::clock::unix_now;
-use crate::config::{Admin, ClientConfig, ServiceConfig, Slots, Streams};
+use crate::config::{Admin, AuditConfig, ClientConfig, ServiceConfig, Slots, Streams, TracesConfig};
 use crate::job::CircuitId;
 use crate::service::streams;
 use crate::wire::VERSION;
@@ -321,6 +321,8 @@ pub(super) fn configure(
     let nats = NatsConfig { url: format!("nats://127.0.0.1:{port}"), ..NatsConfig::default() };
     let threads = options.threads.unwrap_or(Slots::default().threads);
     let service = ServiceConfig {
+        audit: AuditConfig::default(),
+        traces: TracesConfig::default(),
         bundle: folder.join("bundle.json"),
         keys: key_folder,
         nats: nats.clone(),

@@ -107,3 +107,15 @@ closed_set! {
         Error = "error",
     }
 }
+
+closed_set! {
+    /// What became of a line of the audit log.
+    AuditLine {
+        /// It is written.
+        Written = "written",
+        /// It could not be written, and is tried again.
+        Retried = "retried",
+        /// There was no room to keep it until it could be.
+        Lost = "lost",
+    }
+}

@@ -37,6 +37,7 @@ const SYSTEM: [&str; 14] = [
 pub struct Readable {
     keys: PathBuf,
     paths: Vec<PathBuf>,
+    filled: Option<PathBuf>,
 }
 
 impl Readable {
@@ -44,7 +45,7 @@ impl Readable {
     pub fn without(keys: &Path) -> Self {
         let keys = keys.canonicalize().unwrap_or_else(|_| keys.to_owned());
         let system = SYSTEM.iter().map(PathBuf::from).filter(|path| !keys.starts_with(path)).collect();
-        Readable { keys, paths: system }
+        Readable { keys, paths: system, filled: None }
     }
 
     /// And a file. With its folder, so that it can be replaced while the service runs, unless the keys lie
@@ -57,18 +58,27 @@ impl Readable {
         self.paths.push(if has_keys { file } else { folder }.to_owned());
         self
     }
+
+    /// And it may fill this folder with new files, which it cannot read.
+    #[must_use]
+    pub fn filling(mut self, folder: Option<&Path>) -> Self {
+        self.filled = folder.map(Path::to_owned);
+        self
+    }
 }
 
-/// Takes all access to files from this thread but reading what is `readable`, and processes outside. TCP is
-/// left as it is: a service talks to its broker.
+/// Takes all access to files from this thread but reading what is `readable` and filling its folder, and
+/// processes outside. TCP is left as it is: a service talks to its broker.
 pub(super) fn allow(readable: &Readable) -> Result<u32, LockError> {
     let rules = path_beneath_rules(&readable.paths, AccessFs::ReadFile | AccessFs::ReadDir);
+    let filled = path_beneath_rules(&readable.filled, AccessFs::MakeReg | AccessFs::WriteFile);
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)
-        .and_then(|ruleset| ruleset.add_rules(rules));
+        .and_then(|ruleset| ruleset.add_rules(rules))
+        .and_then(|ruleset| ruleset.add_rules(filled));
     restrict(ruleset)
 }
 

@@ -10,8 +10,8 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::published::Published;
-use super::readiness::{self, Readiness};
+use super::board::Page;
+use super::readiness;
 use crate::clock::unix_now;
 use crate::metrics::Metrics;
 
@@ -19,16 +19,14 @@ use crate::metrics::Metrics;
 #[derive(Clone)]
 struct Pages {
     metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
-    published: Arc<Published>,
+    top: Page,
 }
 
-/// Serves `/metrics`, `/livez` and `/readyz` until the process ends; says where.
+/// Serves `/metrics`, `/livez`, `/readyz` and `/top.json` until the process ends; says where.
 pub(super) async fn serve(
     listen: SocketAddr,
     metrics: Arc<Metrics>,
-    readiness: Arc<Readiness>,
-    published: Arc<Published>,
+    top: Page,
 ) -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
@@ -36,19 +34,24 @@ pub(super) async fn serve(
         .route("/metrics", get(page))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(Pages { metrics, readiness, published });
+        .route("/top.json", get(top_page))
+        .with_state(Pages { metrics, top });
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(bound)
 }
 
 async fn page(State(pages): State<Pages>) -> impl IntoResponse {
-    pages.metrics.health.missing(&pages.readiness.missing());
-    pages.metrics.bundle.served(&pages.published.now().bundle, unix_now());
+    pages.metrics.health.missing(&pages.top.readiness.missing());
+    pages.metrics.bundle.served(&pages.top.published.now().bundle, unix_now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], pages.metrics.page())
 }
 
+async fn top_page(State(pages): State<Pages>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], pages.top.json())
+}
+
 async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
-    let missing = pages.readiness.missing();
+    let missing = pages.top.readiness.missing();
     if missing.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())
     } else {

@@ -65,7 +65,7 @@ async fn cancel_once(tenant: &Tenant, job: &JobId, shared: &Shared) -> Option<(C
     let queued = leader::last_on(&shared.client, &jobs_stream(tenant), &subject).await.ok()?;
     let queued = queued.and_then(|stored| {
         let subject = shared.config.prefix.parse_job(&stored.subject).ok()?;
-        Some(Queued { subject, sequence: stored.sequence })
+        Some(Queued::of(subject, &stored))
     });
     match queued {
         Some(queued) => {

@@ -3,6 +3,7 @@
 //! job broke a rule is replaced, and so is one whose keys are not those on disk any more. What is replaced ends
 //! with its last job.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,11 @@ use super::limits::Budget;
 use super::link::Live;
 use super::published::Published;
 use super::selftest::SelfTest;
+use crate::audit::log::Audit;
+use crate::audit::{Cause, ChamberReady, Event, Key};
 use crate::broker::Backoff;
+use crate::envelope::Scheme;
+use crate::job::KeyId;
 use crate::launcher::{Launcher, Notice};
 use crate::metrics::{Metrics, StartReason};
 
@@ -50,6 +55,7 @@ pub(super) struct Start {
     pub(super) published: Arc<Published>,
     pub(super) self_test: SelfTest,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Audit,
 }
 
 impl Chambers {
@@ -151,6 +157,7 @@ impl Succession {
         let mut retired = JoinSet::new();
         let mut current: Option<Working> = None;
         let (mut is_first, mut reason) = (true, StartReason::First);
+        let mut record = Record { audit: self.start.audit.clone(), chambers: 0, keys: BTreeMap::new() };
         while !*self.stopped.borrow() {
             let started = tokio::select! {
                 started = self.next(reason, is_first) => started,
@@ -161,6 +168,7 @@ impl Succession {
                     let was_first = std::mem::take(&mut is_first);
                     waits = Backoff::new(RESTART_WAIT);
                     self.live.send_replace(Some(next.live.clone()));
+                    record.ready(&next.live, cause_of(reason));
                     self.publish(&next.live);
                     if let Some(old) = current.replace(next) {
                         retired.spawn(old.retire());
@@ -183,7 +191,7 @@ impl Succession {
     /// A chamber that could take jobs. The first one has to have everything that the bundle lists; one that takes
     /// over may lack a key that was destroyed.
     async fn next(&self, reason: StartReason, is_first: bool) -> Result<Working, ServiceError> {
-        let Start { launcher, budget, published, self_test, metrics } = &self.start;
+        let Start { launcher, budget, published, self_test, metrics, .. } = &self.start;
         metrics.chambers.started(reason);
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
         let (mut control, order) = connection.into_split();
@@ -280,6 +288,35 @@ impl Succession {
     }
 }
 
+/// What the audit log is told of chambers and of their keys.
+struct Record {
+    audit: Audit,
+    chambers: u32,
+    keys: BTreeMap<KeyId, Scheme>,
+}
+
+impl Record {
+    /// A chamber takes jobs.
+    fn ready(&mut self, live: &Live, cause: Cause) {
+        self.chambers += 1;
+        let (chamber, locks) = (self.chambers, live.locks);
+        let ready = ChamberReady { chamber, cause, seccomp: locks.calls, landlock: locks.files };
+        self.audit.note(|| Event::ChamberReady(ready));
+        let keys: BTreeMap<_, _> = live.keys.ready.iter().map(|key| (key.id.clone(), key.scheme)).collect();
+        let of = |(key, scheme): (&KeyId, &Scheme)| {
+            let destroyed = live.keys.destroyed.contains(key);
+            Key { key: key.clone(), scheme: *scheme, destroyed }
+        };
+        for key in keys.iter().filter(|(id, _)| !self.keys.contains_key(id)).map(of) {
+            self.audit.note(|| Event::KeyAppeared(key));
+        }
+        for key in self.keys.iter().filter(|(id, _)| !keys.contains_key(id)).map(of) {
+            self.audit.note(|| Event::KeyGone(key));
+        }
+        self.keys = keys;
+    }
+}
+
 /// A chamber at work.
 struct Working {
     live: Arc<Live>,
@@ -317,4 +354,14 @@ async fn hear(
         }
         is_current
     });
+}
+
+/// As the audit log says it.
+fn cause_of(reason: StartReason) -> Cause {
+    match reason {
+        StartReason::First => Cause::Start,
+        StartReason::Ended => Cause::Ended,
+        StartReason::RuleBroken => Cause::RuleBroken,
+        StartReason::KeysChanged => Cause::KeysChanged,
+    }
 }

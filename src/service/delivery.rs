@@ -7,8 +7,8 @@ use async_nats::{Message, Subject};
 use super::admission;
 use super::settle::Offer;
 use crate::clock::{millis, unix_now_ms};
-use crate::job::{JobSubject, Subjects};
-use crate::wire::{Code, LIFETIME_SECONDS_MAX, Timings};
+use crate::job::{JobSubject, KeyId, Subjects};
+use crate::wire::{Code, H_KEY, H_TRACE, LIFETIME_SECONDS_MAX, Timings, TraceParent};
 
 /// A message as the broker delivered it: a job, or something that cannot be one.
 #[must_use = "an unsettled delivery is redelivered after ack_wait"]
@@ -30,6 +30,8 @@ pub(super) struct Job {
     pub(super) delivered: u32,
     pub(super) message: Message,
     pub(super) stored_at_ms: u64,
+    /// How long it had waited when it came, in milliseconds.
+    pub(super) queued_ms: u64,
     /// When it has outlived itself, in Unix seconds: at the latest a day after it was stored, and earlier
     /// once its header has been read.
     pub(super) deadline: u64,
@@ -54,7 +56,8 @@ impl Delivery {
         match subjects.parse_job(&message.subject) {
             Ok(subject) => {
                 let deadline = stored_at_ms / 1000 + LIFETIME_SECONDS_MAX;
-                Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms, deadline })
+                let queued_ms = unix_now_ms().saturating_sub(stored_at_ms);
+                Ok(Job { subject, reply, sequence, delivered, message, stored_at_ms, queued_ms, deadline })
             }
             Err(_) => Err(reply),
         }
@@ -93,6 +96,17 @@ impl Job {
         });
         let stored_at = self.stored_at_ms / 1000;
         admission::Message { subject: &self.subject, headers, payload: &self.message.payload, stored_at }
+    }
+
+    /// The key that its header names.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.message.headers.as_ref()?.get(H_KEY)?.as_str().parse().ok()
+    }
+
+    /// The client's trace, where it sent one.
+    pub(super) fn trace(&self) -> Option<TraceParent> {
+        let values = self.message.headers.as_ref()?.get_all(H_TRACE);
+        TraceParent::only(values.map(|value| value.as_str()))
     }
 
     /// The size of what was sealed, padded: the same for all witnesses of about one size.

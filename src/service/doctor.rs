@@ -1,5 +1,8 @@
 //! What `sealprove doctor` finds: closes every lock as a service does, and then tries them, one after the
-//! other, in processes like those that hold secrets.
+//! other, in processes like those that hold secrets. And what it finds of broker and machine, which it asks.
+
+pub mod broker;
+pub mod machine;
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use super::link::{Live, NoReply};
 use super::published::Published;
 use super::selftest::{Sample, SelfTest};
 use super::{ServiceError, Setup};
+use crate::audit::log::Audit;
 use crate::frame::{End, Locks};
 use crate::metrics::Metrics;
 use crate::sandbox::attempts::{Attempt, Attempts};
@@ -17,24 +21,57 @@ use crate::sandbox::attempts::{Attempt, Attempts};
 /// One protection, and whether it is in force.
 #[derive(Debug)]
 pub struct Finding {
-    /// Which process it holds.
-    pub process: &'static str,
+    /// Which process or part it is of.
+    pub part: &'static str,
     /// What it is, or what was tried.
     pub protection: String,
     /// Whether it is in force.
-    pub holds: bool,
-    /// How that is known.
+    pub standing: Standing,
+    /// How that is known, and what to do where it is not.
     pub how: String,
 }
 
+/// Whether something is as it has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    InForce,
+    /// It is not.
+    Not,
+    /// It cannot be seen from here.
+    NotKnown,
+}
+
+impl Standing {
+    /// In a word or two.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::InForce => "in force",
+            Standing::Not => "NOT",
+            Standing::NotKnown => "not known",
+        }
+    }
+}
+
 impl Finding {
-    fn new(
-        process: &'static str,
-        protection: impl Into<String>,
-        holds: bool,
-        how: impl Into<String>,
-    ) -> Self {
-        Finding { process, protection: protection.into(), holds, how: how.into() }
+    fn new(part: &'static str, protection: impl Into<String>, holds: bool, how: impl Into<String>) -> Self {
+        let standing = if holds { Standing::InForce } else { Standing::Not };
+        Finding { part, protection: protection.into(), standing, how: how.into() }
+    }
+
+    /// What is as it has to be.
+    pub fn in_force(part: &'static str, protection: impl Into<String>, how: impl Into<String>) -> Self {
+        Finding::new(part, protection, true, how)
+    }
+
+    /// What is not, and the remedy.
+    pub fn not(part: &'static str, protection: impl Into<String>, how: impl Into<String>) -> Self {
+        Finding::new(part, protection, false, how)
+    }
+
+    /// What cannot be seen, and how it could.
+    pub fn not_known(part: &'static str, protection: impl Into<String>, how: impl Into<String>) -> Self {
+        Finding { part, protection: protection.into(), standing: Standing::NotKnown, how: how.into() }
     }
 }
 
@@ -62,7 +99,7 @@ pub async fn examine(setup: Setup) -> Result<Vec<Finding>, ServiceError> {
     tokio::spawn(async move { hearing.hear(&mut control, &counted).await });
 
     let self_test = SelfTest {
-        published: Arc::new(Published::new(setup.signed)),
+        published: Arc::new(Published::new(setup.signed, Audit::default())),
         samples: Vec::new(),
         pace: Arc::default(),
         metrics,

@@ -124,6 +124,12 @@ impl Found {
         headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a header.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let headers = self.headers.as_deref().unwrap_or_default();
+        headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// Whether a NATS library can receive it.
     pub(super) fn is_readable(&self) -> bool {
         self.headers.is_some()

@@ -1,7 +1,7 @@
 //! The life of a delivery: named, admitted, proved, settled. Each step consumes the one before, so that
 //! what has not happened cannot be named, and what is settled cannot be settled again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use tracing::{error, info, warn};
@@ -14,6 +14,7 @@ use super::lease::{Lease, acknowledge, give_back};
 use super::limits::Limits;
 use super::link::{NoReply, Reply};
 use super::live::Ear;
+use super::record::Work;
 use super::settle::{Finished, Offer, Settled, settle_answered, winner};
 use super::streams::MAX_DELIVER;
 use crate::broker::{Backoff, STATUS_STREAM, answers_stream, header_map, publish};
@@ -21,7 +22,7 @@ use crate::clock::{unix_now, unix_now_ms};
 use crate::frame::{End, JobHead};
 use crate::job::JobSubject;
 use crate::metrics::{Phase, Winner};
-use crate::wire::{AnswerHeader, Code, JobHeader, State, Status, VERSION};
+use crate::wire::{AnswerHeader, Code, JobHeader, State, Status, Timings, VERSION};
 
 /// The first and the longest wait before a job that was handed back is delivered again.
 const HAND_BACK_WAIT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
@@ -38,6 +39,10 @@ pub(super) struct Admitted {
     header: JobHeader,
     /// How often its process has crashed, as its status says.
     faults: u32,
+    /// How long its processes have had it.
+    worked: Duration,
+    /// When the last of them began, in Unix milliseconds, and how long it took.
+    last: Option<(u64, Duration)>,
     /// Hears of answers since before this job was found to have none.
     ear: Ear,
 }
@@ -49,6 +54,8 @@ pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
         Ok(job) => job,
         Err(reply) => return terminate(&reply, shared).await,
     };
+    let usually = shared.pace.usually(&job.subject.circuit, job.payload_bytes());
+    let _seat = shared.board.seat(&job.subject, job.delivered, usually);
     let lease = Lease::keep(
         shared.client.clone(),
         job.reply.clone(),
@@ -57,7 +64,7 @@ pub(super) async fn see_through(delivery: Delivery, shared: &Shared) {
     );
     let _settled: Option<Settled> = match job.admit(lease, shared).await {
         Ok(admitted) => admitted.prove(shared).await,
-        Err((job, lease, NotNow::Answered)) => Some(settle_answered(&job, &lease, shared).await),
+        Err((job, lease, NotNow::Answered)) => Some(settle_answered(&job, &lease, &job.work(), shared).await),
         Err((job, lease, NotNow::Refused(code))) => Some(job.refuse(lease, code).settle(shared).await),
         Err((job, lease, NotNow::HandBack(reason))) => job.hand_back(lease, reason, None, shared).await,
     };
@@ -77,7 +84,7 @@ impl Job {
         match self.judge(shared).await {
             Ok((header, faults)) => {
                 self.deadline = self.deadline.min(header.expires);
-                Ok(Admitted { job: self, lease, header, faults, ear })
+                Ok(Admitted { job: self, lease, header, faults, worked: Duration::ZERO, last: None, ear })
             }
             Err(not_now) => Err((self, lease, not_now)),
         }
@@ -126,10 +133,16 @@ impl Job {
         Ok(status.map_or(0, |status| status.faults))
     }
 
+    /// What it took when it was not worked on.
+    fn work(&self) -> Work {
+        Work { attempt: self.delivered, ..Work::default() }
+    }
+
     /// An answer with this code alone.
     fn refuse(self, lease: Lease, code: Code) -> Finished {
         let (offer, erase) = (self.offer(code), code == Code::PlaintextRejected);
-        Finished { job: self, lease, offer, erase }
+        let work = self.work();
+        Finished { job: self, lease, offer, work, erase }
     }
 
     /// Gives the job back, after a while or at once; the last delivery is answered instead.
@@ -177,14 +190,16 @@ impl Admitted {
         for attempt in 0.. {
             self.tell(State::Proving, attempt, shared).await;
             match self.attempt(attempt, shared).await {
-                Attempt::Answered(reply) => return Some(self.answered(reply, shared).settle(shared).await),
-                Attempt::Final(code) => return Some(self.job.refuse(self.lease, code).settle(shared).await),
+                Attempt::Answered(reply) => {
+                    return Some(self.answered(reply, attempt, shared).settle(shared).await);
+                }
+                Attempt::Final(code) => return Some(self.refuse(code, attempt).settle(shared).await),
                 Attempt::OwnFault => {
                     self.faults += 1;
                     self.tell(State::Retrying, attempt, shared).await;
                     if self.faults >= OWN_FAULTS_MAX {
                         let code = Code::ProofGenerationFailed;
-                        return Some(self.job.refuse(self.lease, code).settle(shared).await);
+                        return Some(self.refuse(code, attempt).settle(shared).await);
                     }
                 }
                 Attempt::OurFault(reason) if attempt + 1 >= TRIES_HERE => {
@@ -194,7 +209,8 @@ impl Admitted {
                 Attempt::OurFault(_) => waits.pause().await,
                 Attempt::AnsweredElsewhere(winner) => {
                     shared.metrics.jobs.race_lost(winner);
-                    return Some(settle_answered(&self.job, &self.lease, shared).await);
+                    let work = self.work(attempt);
+                    return Some(settle_answered(&self.job, &self.lease, &work, shared).await);
                 }
                 Attempt::Stopping => {
                     let reason = "this service stops";
@@ -229,7 +245,11 @@ impl Admitted {
                 winner = answered_elsewhere(&self.job, &mut self.ear, shared) => answered = Some(winner),
             }
         };
-        match chamber.prove(within, &head, &self.job.message.payload, dropped).await {
+        let (started, began_ms) = (Instant::now(), unix_now_ms());
+        let ended = chamber.prove(within, &head, &self.job.message.payload, dropped).await;
+        self.worked += started.elapsed();
+        self.last = Some((began_ms, started.elapsed()));
+        match ended {
             Ok(reply) => Attempt::Answered(reply),
             Err(NoReply::Dropped) => answered.map_or(Attempt::Stopping, Attempt::AnsweredElsewhere),
             Err(NoReply::Ended(End::TimedOut)) if left < limits.time => Attempt::Final(Code::Expired),
@@ -266,7 +286,25 @@ impl Admitted {
         JobHead::of(self.header.clone(), self.job.delivered + attempt, queued_ms)
     }
 
-    fn answered(self, reply: Reply, shared: &Shared) -> Finished {
+    /// What it took, apart from what its process says.
+    fn work(&self, attempt: u32) -> Work {
+        let (began_ms, took_last) = self.last.unzip();
+        Work {
+            attempt: self.job.delivered + attempt,
+            began_ms,
+            took_last: took_last.unwrap_or_default(),
+            took: self.worked,
+            ..Work::default()
+        }
+    }
+
+    /// An answer with this code alone, after work.
+    fn refuse(self, code: Code, attempt: u32) -> Finished {
+        let work = self.work(attempt);
+        Finished { work, ..self.job.refuse(self.lease, code) }
+    }
+
+    fn answered(self, reply: Reply, attempt: u32, shared: &Shared) -> Finished {
         let circuit = &self.job.subject.circuit;
         let head = &reply.head;
         let phases = [
@@ -284,10 +322,23 @@ impl Admitted {
         if let (Code::Ok, Some(proved)) = (head.code, reply.believed(head.timings.proved)) {
             self.teach(proved, shared);
         }
+        let believed = |step| reply.believed(step).map(crate::clock::millis);
+        let work = Work {
+            timings: Timings {
+                queued: None,
+                opened: believed(head.timings.opened),
+                checked: believed(head.timings.checked),
+                proved: believed(head.timings.proved),
+                verified: believed(head.timings.verified),
+            },
+            sealed_ms: believed(Some(head.sealed_ms)),
+            peak_bytes: Some(reply.peak_bytes),
+            ..self.work(attempt)
+        };
         let Reply { head, payload, .. } = reply;
         let header =
             AnswerHeader { code: head.code, mode: head.mode, content_type: head.content_type, tag: head.tag };
-        Finished { job: self.job, lease: self.lease, offer: Offer { header, payload }, erase: false }
+        Finished { job: self.job, lease: self.lease, offer: Offer { header, payload }, work, erase: false }
     }
 
     /// How long a proof of this size takes. Nothing is learnt where the key has gone meanwhile.

@@ -7,6 +7,8 @@ use tracing::{error, info, warn};
 
 use super::ServiceError;
 use super::link::Live;
+use crate::audit::log::Audit;
+use crate::audit::{BundleServed, Event, Sha256Digest};
 use crate::bundle::{Bundle, BundleError, BundleKey, SignedBundle};
 use crate::clock::unix_now;
 
@@ -28,6 +30,12 @@ impl Signed {
         Ok(Signed { bundle, bytes: signed.to_json() })
     }
 
+    /// What the audit log is told of it.
+    fn is_served(&self) -> Event {
+        let (serial, expires_at) = (self.bundle.serial, self.bundle.expires_at);
+        Event::BundleServed(BundleServed { serial, expires_at, bundle: Sha256Digest::of(&self.bytes) })
+    }
+
     /// It may promise nothing that the chamber does not have.
     pub(super) fn agrees_with(&self, chamber: &Live) -> Result<(), ServiceError> {
         for key in &self.bundle.keys {
@@ -47,16 +55,17 @@ impl Signed {
 }
 
 /// What is served at the moment.
-#[derive(Debug)]
 pub(super) struct Published {
     served: RwLock<Arc<Signed>>,
     /// A newer one, which the chamber does not have everything for yet.
     waiting: Mutex<Option<Arc<Signed>>>,
+    audit: Audit,
 }
 
 impl Published {
-    pub(super) fn new(signed: Signed) -> Self {
-        Published { served: RwLock::new(Arc::new(signed)), waiting: Mutex::default() }
+    pub(super) fn new(signed: Signed, audit: Audit) -> Self {
+        audit.note(|| signed.is_served());
+        Published { served: RwLock::new(Arc::new(signed)), waiting: Mutex::default(), audit }
     }
 
     /// The bundle that is served.
@@ -117,6 +126,7 @@ impl Published {
         if let Some(waiting) = self.waiting() {
             waiting.agrees_with(chamber)?;
             info!(serial = waiting.bundle.serial, "the new bundle is served");
+            self.audit.note(|| waiting.is_served());
             *self.served.write().unwrap_or_else(PoisonError::into_inner) = waiting;
             self.set_waiting(None);
         }

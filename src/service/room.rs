@@ -85,7 +85,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
 
 /// How much of a stream is used; nothing, where it has no bound.
 #[allow(clippy::cast_precision_loss)] // A fraction of two sizes needs no more than 52 bits of either.
-fn filled(info: &Info) -> f64 {
+pub(super) fn filled(info: &Info) -> f64 {
     match u64::try_from(info.config.max_bytes) {
         Ok(most) if most > 0 => info.state.bytes as f64 / most as f64,
         _ => 0.0,

@@ -12,12 +12,15 @@ use super::Shared;
 use super::delivery::Job;
 use super::leader::{self, Found};
 use super::lease::{Lease, acknowledge};
+use super::record::{self, Stored, Work};
 use super::streams::jobs_stream;
+use super::traces::Times;
+use crate::audit::SettledBy;
 use crate::broker::{Backoff, PublishError, answers_stream, header_map, publish};
-use crate::clock::unix_now;
-use crate::job::{JobId, JobSubject, Tenant};
+use crate::clock::{unix_now, unix_now_ms};
+use crate::job::{JobId, JobSubject, KeyId, Tenant};
 use crate::metrics::{BrokerEvent, Phase, Winner};
-use crate::wire::{Answer, AnswerHeader, Code, GRACE_SECONDS, Timings};
+use crate::wire::{Answer, AnswerHeader, Code, GRACE_SECONDS, H_KEY, H_TRACE, Timings, TraceParent};
 
 /// The first and the longest wait before an answer is offered again.
 const RETRY_WAIT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
@@ -55,10 +58,14 @@ impl Offer {
         &self,
         tenant: &Tenant,
         job: &JobId,
+        trace: Option<&TraceParent>,
         shared: &Shared,
     ) -> Result<Answered, PublishError> {
         let (subject, stream) = (shared.config.prefix.answer(tenant, job), answers_stream(tenant));
         let mut headers = header_map(self.header.to_headers());
+        if let Some(trace) = trace {
+            headers.insert(H_TRACE, trace.as_str());
+        }
         if !cfg!(sealprove_wrong = "stores_without_compare") {
             headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         }
@@ -81,6 +88,7 @@ pub(super) struct Finished {
     pub(super) job: Job,
     pub(super) lease: Lease,
     pub(super) offer: Offer,
+    pub(super) work: Work,
     /// The broker keeps no copy of this payload: a witness came in clear.
     pub(super) erase: bool,
 }
@@ -88,44 +96,54 @@ pub(super) struct Finished {
 impl Finished {
     /// Stores the answer and acknowledges the job.
     pub(super) async fn settle(mut self, shared: &Shared) -> Settled {
-        let started = Instant::now();
+        let (started, settling) = (Instant::now(), unix_now_ms());
         let (circuit, lane) = (self.job.subject.circuit.clone(), self.job.subject.lane);
         let job = self.job.subject.job.clone();
         if cfg!(sealprove_wrong = "acknowledges_first") {
             acknowledge_settled(&self.job, &self.lease, shared).await;
         }
-        match self.store(shared).await {
+        let (settled_by, stored) = match self.store(shared).await {
             Some(Answered::Ours) => {
                 let code = self.offer.header.code;
                 shared.metrics.jobs.answered(&circuit, lane, code);
                 if code == Code::Ok {
                     shared.metrics.jobs.proved(&circuit, lane, self.job.queued());
                 }
+                shared.board.answered(code);
                 info!(%job, %circuit, %code, delivery = self.job.delivered, "answered");
+                (SettledBy::Delivery, Stored::ours(&self.offer.header, &self.offer.payload))
             }
             Some(Answered::Theirs(theirs)) => {
                 shared.metrics.jobs.race_lost(winner(&theirs));
                 info!(%job, "somebody else's answer was there first");
+                (SettledBy::Other, Stored::theirs(&theirs))
             }
             None => {
                 warn!(%job, "no answer could be stored in the job's life");
                 return Settled(());
             }
-        }
+        };
+        // Before the acknowledgement: should this process die first, another finds the answer, and says so.
+        let end = || record::of_delivery(&self.job, &self.work, settled_by, stored, shared);
+        shared.audit.job(end).await;
         if self.erase {
             erase(&self.job.subject.tenant, self.job.sequence, shared).await;
         }
         acknowledge_settled(&self.job, &self.lease, shared).await;
         shared.metrics.jobs.phase(&circuit, Phase::Settled, started.elapsed());
+        let stored_at = self.job.stored_at_ms;
+        let times = Times { stored: stored_at, taken: stored_at + self.job.queued_ms, settling };
+        shared.traces.job(self.job.trace().as_ref(), end, &self.work, times);
         Settled(())
     }
 
     /// Until somebody's answer is there; `None` once the job's life is over.
     async fn store(&mut self, shared: &Shared) -> Option<Answered> {
         let JobSubject { tenant, job, .. } = self.job.subject.clone();
+        let trace = self.job.trace();
         let mut waits = Backoff::new(RETRY_WAIT);
         loop {
-            let cause = match self.offer.once(&tenant, &job, shared).await {
+            let cause = match self.offer.once(&tenant, &job, trace.as_ref(), shared).await {
                 Ok(answered) => return Some(answered),
                 Err(cause) => cause,
             };
@@ -143,9 +161,16 @@ impl Finished {
     }
 }
 
-/// Acknowledges a job that was found answered.
-pub(super) async fn settle_answered(job: &Job, lease: &Lease, shared: &Shared) -> Settled {
+/// Acknowledges a job that was found answered, before work or after.
+pub(super) async fn settle_answered(job: &Job, lease: &Lease, work: &Work, shared: &Shared) -> Settled {
     info!(job = %job.subject.job, "found answered");
+    if shared.audit.is_on() {
+        let JobSubject { tenant, job: id, .. } = &job.subject;
+        let subject = shared.config.prefix.answer(tenant, id);
+        let found = leader::last_on(&shared.client, &answers_stream(tenant), &subject).await.ok().flatten();
+        let stored = found.as_ref().map_or_else(Stored::default, Stored::theirs);
+        shared.audit.job(|| record::of_delivery(job, work, SettledBy::Found, stored, shared)).await;
+    }
     acknowledge_settled(job, lease, shared).await;
     Settled(())
 }
@@ -167,26 +192,45 @@ async fn acknowledge_settled(job: &Job, lease: &Lease, shared: &Shared) {
 pub(super) struct Queued {
     pub(super) subject: JobSubject,
     pub(super) sequence: u64,
+    pub(super) stored_at_ms: u64,
+    /// The size of what was sealed.
+    pub(super) bytes: u64,
+    pub(super) key: Option<KeyId>,
+    pub(super) trace: Option<TraceParent>,
 }
 
 impl Queued {
+    /// The job of this subject, as the leader has it.
+    pub(super) fn of(subject: JobSubject, found: &Found) -> Self {
+        Queued {
+            subject,
+            sequence: found.sequence,
+            stored_at_ms: found.stored_at_ms,
+            bytes: found.payload.len() as u64,
+            key: found.header(H_KEY).and_then(|key| key.parse().ok()),
+            trace: TraceParent::only(found.all(H_TRACE)),
+        }
+    }
+
     /// Answers the job where nobody has, and takes it out of the queue. An error means that nothing is
     /// known yet.
     pub(super) async fn answer(&self, code: Code, shared: &Shared) -> Result<Code, PublishError> {
         let JobSubject { tenant, lane, circuit, job } = &self.subject;
         let offer = Offer::of_code(&self.subject, code, 0, Timings::default());
-        let code = match offer.once(tenant, job, shared).await? {
+        let (code, settled_by, stored) = match offer.once(tenant, job, self.trace.as_ref(), shared).await? {
             Answered::Ours => {
                 shared.metrics.jobs.answered(circuit, *lane, code);
+                shared.board.answered(code);
                 info!(%job, %circuit, %code, "answered in the queue");
-                code
+                (code, SettledBy::Queue, Stored::ours(&offer.header, &offer.payload))
             }
-            Answered::Theirs(stored) => match code_of(&stored) {
-                Some(theirs) => theirs,
-                // Not of this protocol, and yet all the answer that there can be.
-                None => Code::MalformedJob,
-            },
+            Answered::Theirs(found) => {
+                // One that is not of this protocol is all the answer that there can be.
+                let theirs = code_of(&found).unwrap_or(Code::MalformedJob);
+                (theirs, SettledBy::Found, Stored::theirs(&found))
+            }
         };
+        shared.audit.job(|| record::of_queued(self, settled_by, stored, shared)).await;
         erase(tenant, self.sequence, shared).await;
         Ok(code)
     }

@@ -15,6 +15,7 @@ use super::published::Signed;
 use super::readiness::Readiness;
 use super::selftest::Sample;
 use super::{ServiceError, streams};
+use crate::audit::log::Book;
 use crate::broker::{Backoff, STATUS_STREAM};
 use crate::bundle::Bundle;
 use crate::circuit::{Circuit, Circuits, Descriptor};
@@ -39,6 +40,7 @@ pub struct Setup {
     pub(super) launcher: Launcher,
     pub(super) available_bytes: u64,
     pub(super) locks: Locks,
+    pub(super) book: Option<Book>,
 }
 
 /// Connections of a chamber that wait for their order, beyond one for each slot.
@@ -60,16 +62,18 @@ impl Setup {
             .iter()
             .map(|(id, circuit)| (id.clone(), limits_of(&circuit.descriptor(), &config)))
             .collect();
+        let book = Book::begin(&config.audit)?;
         let watched = Watched { keys: config.keys.clone(), bundle: config.bundle.clone() };
         let launcher = Launcher::start(&watched, &chamber_arguments(&config, &signed.bundle, &limits));
         let launcher = launcher.map_err(ServiceError::Launcher)?;
+        let filled = book.as_ref().and_then(Book::folder);
         let available_bytes = config.service.memory.map_or_else(limits::available, |memory| memory.as_u64());
         let locks = match config.service.sandbox {
-            Sandbox::On => sandbox::lock_service(&readable(&config).and(&launcher.bundle()))?,
+            Sandbox::On => sandbox::lock_service(&readable(&config).and(&launcher.bundle()).filling(filled))?,
             Sandbox::Off => Locks::default(),
         };
         let samples = samples(&circuits, &limits);
-        Ok(Setup { config, signed, limits, samples, launcher, available_bytes, locks })
+        Ok(Setup { config, signed, limits, samples, launcher, available_bytes, locks, book })
     }
 }
 
@@ -81,7 +85,7 @@ fn read_bundle(config: &ServiceConfig) -> Result<Signed, ServiceError> {
 }
 
 /// What a job of this circuit may use: what the operator says, else what the circuit says.
-fn limits_of(circuit: &Descriptor, config: &ServiceConfig) -> Limits {
+pub(super) fn limits_of(circuit: &Descriptor, config: &ServiceConfig) -> Limits {
     let own = config.circuits.get(&circuit.id).cloned().unwrap_or_default();
     Limits {
         time: own.time_limit.unwrap_or(circuit.time_limit),

@@ -41,7 +41,7 @@ const STATUS_BYTES_MAX: i32 = 4096;
 pub(super) const ADVISORIES_STREAM: &str = "PROVE_ADVISORIES";
 
 /// The stream that a tenant's jobs wait in.
-pub(super) fn jobs_stream(tenant: &Tenant) -> String {
+pub(crate) fn jobs_stream(tenant: &Tenant) -> String {
     format!("PROVE_JOBS_{tenant}")
 }
 
@@ -288,7 +288,7 @@ fn explicit(config: &ServiceConfig, name: &str, filter_subject: String) -> pull:
 }
 
 /// What a lane's consumer is doing, where the broker can be asked.
-pub(super) async fn lane_info(context: &Context, tenant: &Tenant, lane: Lane) -> Option<Info> {
+pub(crate) async fn lane_info(context: &Context, tenant: &Tenant, lane: Lane) -> Option<Info> {
     let stream = context.get_stream_no_info(jobs_stream(tenant)).await.ok()?;
     stream.consumer_info(lane.as_str()).await.ok()
 }

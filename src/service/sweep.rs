@@ -102,7 +102,7 @@ async fn give_up(stream: &str, sequence: u64, shared: &Shared) -> bool {
 async fn answer(tenant: &Tenant, stored: &Found, code: Code, shared: &Shared) -> bool {
     let Some(subject) = job_of(tenant, stored, shared) else { return true };
     let job = subject.job.clone();
-    let queued = Queued { subject, sequence: stored.sequence };
+    let queued = Queued::of(subject, stored);
     match queued.answer(code, shared).await {
         Ok(found) => {
             // Somebody else may have answered it meanwhile.

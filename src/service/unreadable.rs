@@ -67,7 +67,7 @@ async fn answer(tenant: &Tenant, found: &Found, shared: &Shared) {
         return erase(tenant, sequence, shared).await;
     };
     let job = subject.job.clone();
-    match (Queued { subject, sequence }).answer(Code::MalformedJob, shared).await {
+    match Queued::of(subject, found).answer(Code::MalformedJob, shared).await {
         Ok(_) => warn!(%job, "the headers of a job cannot be read"),
         Err(cause) => warn!(%job, %cause, "the headers of a job cannot be read, and it is not answered yet"),
     }
