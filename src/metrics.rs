@@ -72,11 +72,6 @@ impl Metrics {
         }
     }
 
-    /// Something became of a line of the audit log.
-    pub fn audit(&self, line: AuditLine) {
-        self.audit_lines.with_label_values(&[line.as_str()]).inc();
-    }
-
     /// The page that Prometheus scrapes.
     pub fn page(&self) -> Vec<u8> {
         let mut page = Vec::new();
