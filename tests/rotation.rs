@@ -354,6 +354,12 @@ fn the_list_of_keys_is_for_people_and_programs() {
     run(&["keys", "destroy", "keys", ids[0], "--compromised"]).exits(1).says("is destroyed already");
     run(&["keys", "destroy", "keys", &"0".repeat(32)]).exits(1).says("there is no key");
 
+    // A destruction that was interrupted is brought to its end.
+    let remains = folder.path().join("keys").join(format!("{}.xwing", ids[0]));
+    std::fs::write(&remains, [7; 32]).unwrap();
+    run(&["keys", "destroy", "keys", ids[0]]).exits(0);
+    assert!(!remains.exists());
+
     let listed = run(&["keys", "list", "keys", "--json"]).exits(0).json();
     let mut states: Vec<(&Value, &Value)> =
         listed.as_array().unwrap().iter().map(|key| (&key["state"], &key["has_private"])).collect();

@@ -85,3 +85,46 @@ fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> 
     file.persist(path)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{Bundle, IdentityKey};
+    use crate::wire::VERSION;
+
+    fn signed(key: &IdentityKey, serial: u64) -> SignedBundle {
+        let bundle = Bundle {
+            version: VERSION.to_owned(),
+            deployment: "lab".parse().unwrap(),
+            identity: key.identity(),
+            serial,
+            issued_at: 0,
+            expires_at: u64::MAX / 2,
+            keys: Vec::new(),
+            circuits: Vec::new(),
+        };
+        bundle.sign(key)
+    }
+
+    #[test]
+    fn no_process_replaces_a_newer_bundle_by_an_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State { folder: Some(folder.path().join("state")) };
+        let key = IdentityKey::from_bytes(&[7; 32]);
+        let kept = || state.bundle(key.identity()).unwrap().unwrap().read_unverified().unwrap().serial;
+        for (serial, expected) in [(5, 5), (7, 7), (6, 7), (8, 8)] {
+            state.keep_bundle(key.identity(), &signed(&key, serial), serial).unwrap();
+            assert_eq!(kept(), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_kept_and_cannot_be_read_is_no_reason_to_take_an_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State { folder: Some(folder.path().to_owned()) };
+        let identity = IdentityKey::from_bytes(&[7; 32]).identity();
+        assert!(state.bundle(identity).unwrap().is_none());
+        std::fs::write(state.path(identity).unwrap(), "").unwrap();
+        assert!(state.bundle(identity).is_err());
+    }
+}

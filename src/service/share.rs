@@ -248,6 +248,27 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_is_not_set_back_by_what_others_may_yet_take() {
+        let mut share = share("[hog]\n[late]\n");
+        let start = Instant::now();
+        let long: Vec<Turn> = (0..4).map(|_| share.started(&tenant("hog"), start)).collect();
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        long.into_iter().for_each(|turn| share.ended(&tenant("hog"), turn, after(600)));
+        // From here on its jobs take a second, and are expected to take ten minutes.
+        for _ in 0..4 {
+            share.started(&tenant("hog"), after(600));
+        }
+        share.order(after(601), |of| *of != tenant("late"));
+        let late = share.started(&tenant("late"), after(601));
+        share.ended(&tenant("late"), late, after(602));
+        assert_eq!(
+            share.order(after(602), |_| true)[0],
+            tenant("late"),
+            "it is behind by all that the hog took"
+        );
+    }
+
+    #[test]
     fn free_slots_are_not_all_given_to_one() {
         let mut simulation = Simulation::of("[a]\n[b]\n", 4);
         let served = simulation.serve(4, &[("a", 60.0), ("b", 60.0)]);
