@@ -33,8 +33,7 @@ pub(super) async fn play() -> BTreeSet<String> {
     });
     ahead.becomes_ready().await;
 
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&unlocked, &ahead]).await;
+    let prometheus = Prometheus::start(&[&unlocked, &ahead]).await;
     prometheus.has_fired(&["SealproveWithoutSeccomp", "SealproveWithoutLandlock"]).await;
     prometheus.has_fired(&["SealproveBundleEndsSoon", "SealproveBundleEnds", "SealproveKeysEndSoon"]).await;
     prometheus.has_fired(&["SealproveClocksApart", "SealproveBundlesDiffer"]).await;
