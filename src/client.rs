@@ -14,7 +14,7 @@ use async_nats::{Request, RequestErrorKind, jetstream};
 use futures_util::StreamExt;
 
 use crate::broker::{Backoff, PublishError, STATUS_STREAM, answers_stream, direct_get, header_map, publish};
-use crate::bundle::{Bundle, BundleCircuit, SignedBundle};
+use crate::bundle::{Bundle, BundleCircuit, BundleError, Identity, SignedBundle};
 use crate::circuit::Circuits;
 use crate::clock::unix_now;
 use crate::config::ClientConfig;
@@ -35,6 +35,8 @@ const BUNDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is asked for where nobody listens, and the pause between.
 const BUNDLE_TRIES: u32 = 5;
 const BUNDLE_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is asked for again where one was older than one seen before.
+const ROLLBACK_TRIES: u32 = 15;
 /// The first and the longest pause between two looks for an answer.
 const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
 /// The first and the longest pause before a job is submitted again.
@@ -149,10 +151,9 @@ impl Client {
         let kept = self.state.bundle(identity)?;
         let seen =
             kept.as_ref().and_then(|kept| kept.verify(identity, 0, 0).ok()).map_or(0, |kept| kept.serial);
-        match self.fetch_bundle().await {
-            Ok(signed) => {
-                let bundle = signed.verify(identity, unix_now(), seen)?;
-                self.state.keep_bundle(identity, &signed)?;
+        match self.fetch_newer(identity, seen).await {
+            Ok((signed, bundle)) => {
+                self.state.keep_bundle(identity, &signed, bundle.serial)?;
                 Ok(bundle)
             }
             Err(ClientError::NoBundle) => {
@@ -160,6 +161,25 @@ impl Client {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A bundle that may be accepted. While services take up a new one, some still serve the one before: another
+    /// is asked, a few times.
+    async fn fetch_newer(
+        &self,
+        identity: Identity,
+        seen: u64,
+    ) -> Result<(SignedBundle, Bundle), ClientError> {
+        for _ in 0..ROLLBACK_TRIES {
+            let signed = self.fetch_bundle().await?;
+            match signed.verify(identity, unix_now(), seen) {
+                Err(BundleError::Rollback { .. }) => tokio::time::sleep(BUNDLE_PAUSE).await,
+                verified => return Ok((signed, verified?)),
+            }
+        }
+        let signed = self.fetch_bundle().await?;
+        let bundle = signed.verify(identity, unix_now(), seen)?;
+        Ok((signed, bundle))
     }
 
     /// Seals a witness and submits it. When this returns, the job will have exactly one answer, and the

@@ -62,7 +62,7 @@ use tracing::{info, warn};
 use crate::audit::log::{Audit, AuditError, Book};
 use crate::audit::{self, Event};
 use crate::broker::ConnectError;
-use crate::bundle::{Bundle, BundleError};
+use crate::bundle::{Bundle, BundleCircuit, BundleError};
 use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
 use crate::frame::Locks;
@@ -171,6 +171,8 @@ struct Shared {
     context: jetstream::Context,
     config: ServiceConfig,
     published: Arc<Published>,
+    /// What the chamber has built.
+    circuits: Vec<BundleCircuit>,
     metrics: Arc<Metrics>,
     chambers: Chambers,
     pace: Arc<Pace>,
@@ -220,7 +222,7 @@ pub async fn run(
     setup: Setup,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServiceError> {
-    let Setup { config, signed, limits, samples, launcher, available_bytes, locks, book } = setup;
+    let Setup { config, signed, circuits, limits, samples, launcher, available_bytes, locks, book } = setup;
     let metrics = Arc::new(Metrics::new(limits.keys().cloned(), &config.admin.tenants));
     tell_limits(config.service.slots, &limits, &metrics);
     let room = Arc::new(Room::default());
@@ -278,6 +280,7 @@ pub async fn run(
         context,
         config,
         published,
+        circuits,
         metrics,
         chambers,
         pace,

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -91,7 +91,13 @@ impl LockedKeys {
     /// Reads one file without a buffer in between, and says its key's id.
     fn read_into(&mut self, index: usize, scheme: Scheme, path: &Path) -> Result<KeyId, ChamberError> {
         let refuse = |reason: String| ChamberError::Keys { path: path.to_owned(), reason };
-        let mut file = File::open(path).map_err(|error| refuse(error.to_string()))?;
+        let mut file = File::open(path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => refuse(
+                "this user may not read it; give it to the service's group and to nobody else (chgrp, chmod 0640)"
+                    .to_owned(),
+            ),
+            _ => refuse(error.to_string()),
+        })?;
         let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
         if readable_by_others(&metadata.permissions()) {
             return Err(refuse(
@@ -178,6 +184,11 @@ impl KeyFiles {
                 files.destroyed.extend(id);
             }
         }
+        // A destruction that was interrupted: what is named as destroyed is not there, whatever lies beside it.
+        files.private.retain(|(_, path)| {
+            let id = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+            !files.destroyed.iter().any(|destroyed| destroyed.as_str() == id)
+        });
         match files.private[..] {
             [] => {
                 Err(refuse("no *.xwing and no *.x25519 file; make keys with `sealprove keys new`".to_owned()))

@@ -129,7 +129,11 @@ fn make(key: &IdentityKey, args: &SignArgs, circuits: &Circuits) -> Result<Signe
     }
     let signed = bundle.sign(key);
     // What clients would refuse is not signed.
-    signed.verify(key.identity(), now, 0)?;
+    signed.verify(key.identity(), now, 0).map_err(|error| {
+        let hint = "sign it for a shorter time (--valid-for), or make keys for longer bundles (`sealprove keys new \
+                    --bundles-for`); `sealprove keys list` shows until when each key opens";
+        Failure::from(error).with_hint(hint.to_owned())
+    })?;
     Ok(signed)
 }
 

@@ -16,7 +16,7 @@ use super::{Exit, Failure, Outcome_};
 use crate::clock::unix_now;
 use crate::envelope::{Scheme, generate_key};
 use crate::job::KeyId;
-use crate::keyring::{KeyRecord, KeyState, Keyring, Life};
+use crate::keyring::{KeyRecord, KeyState, Keyring, KeyringError, Life};
 use crate::secret::PrivateKey;
 
 #[derive(clap::Args)]
@@ -130,18 +130,46 @@ fn rotate(folder: &Path, lead: Duration, kind: &Kind) -> Result<(), Failure> {
 }
 
 fn destroy(folder: &Path, id: &KeyId, compromised: bool) -> Result<(), Failure> {
-    let record = read(folder)?.destroy(id, compromised, unix_now())?;
+    let mut keyring = read(folder)?;
+    let record = match keyring.destroy(id, compromised, unix_now()) {
+        // One that was interrupted is brought to its end.
+        Err(KeyringError::Destroyed(_)) if has_remains(folder, id) => find(&keyring, id)?,
+        record => record?,
+    };
     let failed = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("destroy the key {id} in {}: {error}", folder.display()))
     };
     // First what says that it is gone, so that no job is told that there never was such a key.
     write_json(&folder.join(format!("{id}.destroyed")), &record)?;
     overwrite_and_remove(&private_file(folder, &record)).map_err(failed)?;
-    std::fs::remove_file(record_file(folder, id)).map_err(failed)?;
+    match std::fs::remove_file(record_file(folder, id)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     note!("destroyed here. Destroy it too in every Secret, backup and snapshot that holds it");
-    note!("a running service lets go of it within seconds of this folder's change");
+    note!(
+        "a running service has it in memory until another chamber takes over and the one before has ended: it logs both"
+    );
+    if !keyring.records().iter().any(|record| record.state(unix_now()) == KeyState::Active) {
+        note!(
+            "no other key is active: clients cannot seal; `sealprove keys rotate {} --lead 0s`",
+            folder.display()
+        );
+    }
+    note!("next: `sealprove bundle sign --keys {} …`, since the bundle may still list it", folder.display());
     Ok(())
+}
+
+/// Whether something of a destroyed key is still in the folder.
+fn has_remains(folder: &Path, id: &KeyId) -> bool {
+    let private = Scheme::ALL.map(|scheme| folder.join(format!("{id}.{}", scheme.as_str())));
+    private.iter().any(|path| path.exists()) || record_file(folder, id).exists()
+}
+
+fn find(keyring: &Keyring, id: &KeyId) -> Result<KeyRecord, KeyringError> {
+    let found = keyring.records().iter().find(|record| record.key.id == *id);
+    found.cloned().ok_or_else(|| KeyringError::Unknown(id.clone()))
 }
 
 /// Overwrites a private key before its name is gone. A file system that copies on write, or a disk that moves
@@ -251,7 +279,7 @@ fn write_json(path: &Path, record: &KeyRecord) -> Result<(), Failure> {
 
 /// The keys of a folder; private keys are not read.
 pub(super) fn read(folder: &Path) -> Result<Keyring, Failure> {
-    let mut records = Vec::new();
+    let mut records: Vec<KeyRecord> = Vec::new();
     let entries = std::fs::read_dir(folder).map_err(|error| {
         Failure::new(Exit::Failed, format!("read the keys in {}: {error}", folder.display()))
     })?;
@@ -261,6 +289,13 @@ pub(super) fn read(folder: &Path) -> Result<Keyring, Failure> {
             records.push(read_record(&path)?);
         }
     }
+    // What was destroyed is so, whatever an interrupted destruction has left beside it.
+    let destroyed: Vec<KeyId> = records
+        .iter()
+        .filter(|record| record.destroyed_at.is_some())
+        .map(|record| record.key.id.clone())
+        .collect();
+    records.retain(|record| record.destroyed_at.is_some() || !destroyed.contains(&record.key.id));
     Ok(Keyring::new(records))
 }
 

@@ -40,16 +40,34 @@ impl State {
     pub(super) fn bundle(&self, identity: Identity) -> Result<Option<SignedBundle>, StateError> {
         let Some(path) = self.path(identity) else { return Ok(None) };
         match std::fs::read(&path) {
-            Ok(bytes) => Ok(SignedBundle::from_json(&bytes).ok()),
+            Ok(bytes) => SignedBundle::from_json(&bytes).map(Some).map_err(|_| {
+                let source = std::io::Error::other(
+                    "it is no bundle; without it an older one could be taken: restore it, or remove it if you can \
+                     tell the newest serial",
+                );
+                StateError { step: "read the kept bundle", path, source }
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StateError { step: "read the kept bundle", path, source }),
         }
     }
 
-    /// Keeps a verified bundle, in place of the one before.
-    pub(super) fn keep_bundle(&self, identity: Identity, signed: &SignedBundle) -> Result<(), StateError> {
+    /// Keeps a verified bundle, in place of the one before, unless another process has kept a newer one.
+    pub(super) fn keep_bundle(
+        &self,
+        identity: Identity,
+        signed: &SignedBundle,
+        serial: u64,
+    ) -> Result<(), StateError> {
         let (Some(folder), Some(path)) = (&self.folder, self.path(identity)) else { return Ok(()) };
         let failed = |source| StateError { step: "keep the bundle in", path: path.clone(), source };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let lock = std::fs::File::create(folder.join("lock")).map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let kept = self.bundle(identity)?.and_then(|kept| kept.verify(identity, 0, 0).ok());
+        if kept.is_some_and(|kept| kept.serial > serial) {
+            return Ok(());
+        }
         write_whole(folder, &path, &signed.to_json()).map_err(failed)
     }
 
@@ -61,9 +79,9 @@ impl State {
 
 /// A file is the old one or the new one, never half of it.
 fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
+    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }

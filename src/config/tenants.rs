@@ -8,7 +8,6 @@ use std::num::{NonZeroU32, NonZeroU64};
 use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::Bundle;
 use crate::job::{BadName, CircuitId, Tenant};
 
 /// All tenants of a deployment, of which there is at least one.
@@ -193,12 +192,12 @@ impl Tenants {
         circuits.is_some_and(|allowed| allowed.is_none_or(|allowed| allowed.contains(circuit)))
     }
 
-    /// A circuit that a tenant may use and that the bundle does not list.
-    pub fn beyond<'a>(&'a self, bundle: &Bundle) -> Option<(&'a Tenant, &'a CircuitId)> {
+    /// A circuit that a tenant may use and that is not there.
+    pub fn beyond(&self, is_there: impl Fn(&CircuitId) -> bool) -> Option<(&Tenant, &CircuitId)> {
         let named = self.0.iter().flat_map(|(tenant, limits)| {
             limits.circuits.iter().flatten().map(move |circuit| (tenant, circuit))
         });
-        named.into_iter().find(|(_, circuit)| bundle.circuit(circuit).is_none())
+        named.into_iter().find(|(_, circuit)| !is_there(circuit))
     }
 }
 

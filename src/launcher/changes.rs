@@ -59,7 +59,8 @@ pub(super) struct Changes {
 impl Changes {
     pub(super) fn of(watched: Watched, laid: PathBuf) -> Self {
         let keys = Seen::new(look_into(&watched.keys));
-        let bundle = Seen::new(look_at(&watched.bundle));
+        // What the service has read may have changed since: the first look always tells.
+        let bundle = Seen { told: Vec::new(), ..Seen::new(look_at(&watched.bundle)) };
         Changes { watched, laid, keys, bundle, next_look: Instant::now() + LOOK }
     }
 
@@ -79,7 +80,10 @@ impl Changes {
         if self.bundle.has_changed(look_at(&self.watched.bundle)) {
             match lay(&self.watched.bundle, &self.laid) {
                 Ok(()) => notices.push(Notice::Bundle),
-                Err(cause) => tracing::error!(%cause, "the changed bundle cannot be read"),
+                Err(cause) => {
+                    tracing::error!(%cause, "the changed bundle cannot be read");
+                    self.bundle.told.clear();
+                }
             }
         }
         if self.keys.has_changed(look_into(&self.watched.keys)) {

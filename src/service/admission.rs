@@ -1,7 +1,7 @@
 //! Admission: everything about a job that can be judged without a key, the cheapest first. Pure: what it
 //! judges by is handed to it.
 
-use crate::bundle::{Bundle, BundleCircuit};
+use crate::bundle::BundleCircuit;
 use crate::config::Tenants;
 use crate::envelope::{Scheme, sealed_bytes};
 use crate::frame::ReadyKey;
@@ -34,7 +34,8 @@ pub(crate) struct Message<'a, H> {
 
 /// What a message is judged by.
 pub(crate) struct Recipient<'a> {
-    pub(crate) bundle: &'a Bundle,
+    /// The circuits that the chamber has built.
+    pub(crate) circuits: &'a [BundleCircuit],
     pub(crate) tenants: &'a Tenants,
     /// The keys that the chamber has; none, while none is ready.
     pub(crate) keys: Option<&'a Keys>,
@@ -130,10 +131,12 @@ fn header<'a>(
     })
 }
 
-/// The job's circuit as the bundle lists it, if its tenant may use it; the chamber has built all of them.
+/// The job's circuit, if its tenant may use it. Whether the bundle still lists it does not matter: a job may have
+/// waited since it did, or its client have the bundle before.
 fn circuit<'a>(header: &JobHeader, recipient: &Recipient<'a>) -> Result<&'a BundleCircuit, Code> {
     let JobSubject { tenant, circuit, .. } = &header.subject;
-    let listed = recipient.bundle.circuit(circuit).ok_or(Code::CircuitNotFound)?;
+    let built = recipient.circuits.iter().find(|built| built.id == *circuit);
+    let listed = built.ok_or(Code::CircuitNotFound)?;
     if !recipient.tenants.may_use(tenant, circuit) {
         return Err(Code::NotAuthorized);
     }

@@ -160,7 +160,7 @@ impl Succession {
         let mut record = Record { audit: self.start.audit.clone(), chambers: 0, keys: BTreeMap::new() };
         while !*self.stopped.borrow() {
             let started = tokio::select! {
-                started = self.next(reason, is_first) => started,
+                started = self.next(reason) => started,
                 () = self.stop() => break,
             };
             match started {
@@ -188,19 +188,15 @@ impl Succession {
         Ok(())
     }
 
-    /// A chamber that could take jobs. The first one has to have everything that the bundle lists; one that takes
-    /// over may lack a key that was destroyed.
-    async fn next(&self, reason: StartReason, is_first: bool) -> Result<Working, ServiceError> {
+    /// A chamber that could take jobs. It has everything that the bundle lists, but for keys that were destroyed.
+    async fn next(&self, reason: StartReason) -> Result<Working, ServiceError> {
         let Start { launcher, budget, published, self_test, metrics, .. } = &self.start;
         metrics.chambers.started(reason);
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
         let (mut control, order) = connection.into_split();
         let live = Live::announced(&mut control, metrics).await.ok_or(ServiceError::Chamber)?;
         let live = Arc::new(live);
-        match is_first {
-            true => published.now().agrees_with(&live)?,
-            false => published.admits(&live)?,
-        }
+        published.admits(&live)?;
         super::tell_locks("chamber", live.locks, metrics);
         metrics.chambers.keys(live.keys.ready.len(), live.keys.destroyed.len());
         let hearing = tokio::spawn(hear(live.clone(), control, self.live.clone(), metrics.clone()));
@@ -210,8 +206,8 @@ impl Succession {
         Ok(working)
     }
 
-    /// Until the chamber dies, is to be replaced, or all is to end; says why another is started. The first one proves the largest witnesses
-    /// meanwhile; that it cannot is a fault.
+    /// Until the chamber dies, is to be replaced, or all is to end; says why another is started. The first one
+    /// proves the largest witnesses meanwhile; that it cannot is a fault.
     async fn while_it_works(
         &self,
         current: Option<&mut Working>,
@@ -336,6 +332,7 @@ impl Working {
                 hearing.abort();
             }
         }
+        info!("a chamber has ended, and the keys that it had in memory with it");
     }
 }
 

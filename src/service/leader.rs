@@ -50,9 +50,10 @@ pub(super) async fn at(client: &Client, stream: &str, sequence: u64) -> Result<O
 pub(super) async fn first_from(
     client: &Client,
     stream: &str,
+    subject: &str,
     sequence: u64,
 ) -> Result<Option<Found>, ReadError> {
-    get(client, stream, json!({ "seq": sequence, "next_by_subj": ">" })).await
+    get(client, stream, json!({ "seq": sequence, "next_by_subj": subject })).await
 }
 
 /// The first message on a subject, which may have wildcards.

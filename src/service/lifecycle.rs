@@ -106,9 +106,9 @@ impl Job {
 
     /// What the message itself says, against what this service knows.
     fn check(&self, shared: &Shared) -> Result<JobHeader, NotNow> {
-        let (signed, chamber) = (shared.published.now(), shared.chambers.live());
+        let chamber = shared.chambers.live();
         let recipient = Recipient {
-            bundle: &signed.bundle,
+            circuits: &shared.circuits,
             tenants: &shared.config.tenants,
             keys: chamber.as_ref().map(|chamber| &chamber.keys),
             done_at_ms: shared.done_at_ms(&self.subject.circuit, self.payload_bytes()),

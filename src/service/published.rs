@@ -27,6 +27,8 @@ impl Signed {
         if bundle.expires_at <= unix_now() {
             return Err(ServiceError::BundleExpired(bundle.expires_at));
         }
+        // That it is the right identity, clients know; that it is signed at all can be seen here.
+        let bundle = signed.verify(bundle.identity, unix_now(), 0)?;
         Ok(Signed { bundle, bytes: signed.to_json() })
     }
 

@@ -110,7 +110,7 @@ impl Share {
         self.taken += 1;
         let turn = Turn(self.taken);
         if let Some(account) = self.accounts.get_mut(tenant) {
-            self.present = self.present.max(account.time(now));
+            self.present = self.present.max(account.time_so_far(now));
             account.running.push(Running { turn, since: now });
             account.taken += 1;
             account.last = turn.0;
@@ -140,6 +140,14 @@ impl Account {
             let so_far = now.duration_since(running.since).as_secs_f64();
             so_far.max(self.usually) / self.weight
         });
+        self.used + of_running.sum::<f64>()
+    }
+
+    /// Where it stands without any guess: what the present is made of, so that nobody who comes is set back by what
+    /// others may yet take.
+    fn time_so_far(&self, now: Instant) -> f64 {
+        let of_running =
+            self.running.iter().map(|running| now.duration_since(running.since).as_secs_f64() / self.weight);
         self.used + of_running.sum::<f64>()
     }
 

@@ -17,7 +17,7 @@ use super::selftest::Sample;
 use super::{ServiceError, streams};
 use crate::audit::log::Book;
 use crate::broker::{Backoff, STATUS_STREAM};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleCircuit};
 use crate::circuit::{Circuit, Circuits, Descriptor};
 use crate::config::{Sandbox, ServiceConfig};
 use crate::frame::Locks;
@@ -35,6 +35,8 @@ const CLOCK_SECONDS: f64 = 60.0;
 pub struct Setup {
     pub(super) config: ServiceConfig,
     pub(super) signed: Signed,
+    /// What the chamber builds, as a bundle lists it.
+    pub(super) circuits: Vec<BundleCircuit>,
     pub(super) limits: HashMap<CircuitId, Limits>,
     pub(super) samples: Vec<Sample>,
     pub(super) launcher: Launcher,
@@ -54,10 +56,13 @@ impl Setup {
     /// When the bundle is no good, a process cannot be started, or a lock does not close.
     pub fn new(config: ServiceConfig, circuits: &Circuits) -> Result<Self, ServiceError> {
         let signed = read_bundle(&config)?;
-        if let Some((tenant, circuit)) = config.tenants.beyond(&signed.bundle) {
+        // One that the bundle lists no more may still have jobs in the queue.
+        let is_served =
+            |id: &CircuitId| signed.bundle.circuit(id).is_some() || config.circuits.contains_key(id);
+        let circuits = circuits.clone().retain(is_served);
+        if let Some((tenant, circuit)) = config.tenants.beyond(|id| circuits.get(id).is_some()) {
             return Err(ServiceError::TenantAhead { tenant: tenant.clone(), circuit: circuit.clone() });
         }
-        let circuits = circuits.clone().retain(|id| signed.bundle.circuit(id).is_some());
         let limits: HashMap<_, _> = circuits
             .iter()
             .map(|(id, circuit)| (id.clone(), limits_of(&circuit.descriptor(), &config)))
@@ -73,7 +78,9 @@ impl Setup {
             Sandbox::Off => Locks::default(),
         };
         let samples = samples(&circuits, &limits);
-        Ok(Setup { config, signed, limits, samples, launcher, available_bytes, locks, book })
+        let circuits =
+            circuits.iter().map(|(_, circuit)| BundleCircuit::from(&circuit.descriptor())).collect();
+        Ok(Setup { config, signed, circuits, limits, samples, launcher, available_bytes, locks, book })
     }
 }
 

@@ -202,10 +202,10 @@ impl Backlog {
     async fn read_on(&mut self, tenant: &Tenant, shared: &Shared) -> Result<(), ReadError> {
         let stream = jobs_stream(tenant);
         let head =
-            leader::first_from(&shared.client, &stream, 0).await?.map_or(u64::MAX, |head| head.sequence);
+            leader::first_from(&shared.client, &stream, ">", 0).await?.map_or(u64::MAX, |head| head.sequence);
         self.waiting = self.waiting.split_off(&head);
         for _ in 0..BATCH.min(WAITING_MAX - self.waiting.len()) {
-            let Some(stored) = leader::first_from(&shared.client, &stream, self.read_to).await? else {
+            let Some(stored) = leader::first_from(&shared.client, &stream, ">", self.read_to).await? else {
                 break;
             };
             if stored.stored_at_ms / 1000 + YOUNG_SECONDS > unix_now() {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::Info;
 use tracing::{debug, warn};
 
 use super::Shared;
@@ -30,14 +31,23 @@ pub(super) async fn answer_all(shared: &Shared) {
 }
 
 async fn answer_of(tenant: &Tenant, shared: &Shared) -> Result<(), ReadError> {
-    let delivered = delivered_to(tenant, shared).await;
-    let mut from = 0;
+    for lane in Lane::ALL {
+        if let Some(consumer) = streams::lane_info(&shared.context, tenant, lane).await {
+            answer_lane(tenant, lane, &consumer, shared).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a lane has in flight lies behind its acknowledgement floor: as little as there are jobs in work, however
+/// long its queue is, and the other lane's.
+async fn answer_lane(tenant: &Tenant, lane: Lane, consumer: &Info, shared: &Shared) -> Result<(), ReadError> {
+    let (stream, subject) = (jobs_stream(tenant), shared.config.prefix.lane(tenant, lane));
+    let mut from = consumer.ack_floor.stream_sequence + 1;
     for _ in 0..BATCH {
-        let Some(found) = leader::first_from(&shared.client, &jobs_stream(tenant), from).await? else {
-            break;
-        };
+        let Some(found) = leader::first_from(&shared.client, &stream, &subject, from).await? else { break };
         from = found.sequence + 1;
-        if found.is_readable() && found.sequence > delivered {
+        if found.is_readable() && found.sequence > consumer.delivered.stream_sequence {
             break;
         }
         if !found.is_readable() {
@@ -45,17 +55,6 @@ async fn answer_of(tenant: &Tenant, shared: &Shared) -> Result<(), ReadError> {
         }
     }
     Ok(())
-}
-
-/// The last message that any lane's consumer has delivered.
-async fn delivered_to(tenant: &Tenant, shared: &Shared) -> u64 {
-    let mut last = 0;
-    for lane in Lane::ALL {
-        if let Some(consumer) = streams::lane_info(&shared.context, tenant, lane).await {
-            last = last.max(consumer.delivered.stream_sequence);
-        }
-    }
-    last
 }
 
 /// One whose subject names no job can be answered to nobody, and is only erased.

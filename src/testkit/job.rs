@@ -80,8 +80,12 @@ fn verdict(file: &File, proving_key: &dyn ProvingKey) -> String {
     let held = Held::of(file);
     let now: u64 = file.parsed("now");
     let tenants: Tenants = serde_json::from_value(json!({ subject.tenant.as_str(): {} })).unwrap();
-    let recipient =
-        Recipient { bundle: &held.bundle, tenants: &tenants, keys: Some(&held.keys), done_at_ms: now * 1000 };
+    let recipient = Recipient {
+        circuits: &held.bundle.circuits,
+        tenants: &tenants,
+        keys: Some(&held.keys),
+        done_at_ms: now * 1000,
+    };
     let payload = file.base64("payload");
     let stored_at = file.parsed("stored-at");
     let message = Message { subject: &subject, headers: file.headers(), payload: &payload, stored_at };
