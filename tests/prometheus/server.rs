@@ -29,12 +29,13 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    pub(crate) async fn start() -> Self {
+    /// One that has read these services: from its first second on, so that it never believes that there is none.
+    pub(crate) async fn start(services: &[&Service]) -> Self {
         faster::try_out();
         let folder = tempfile::Builder::new().prefix("sealprove-prometheus-").tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("alerts.yaml"), expressions::rules()).expect("write the rules");
-        std::fs::write(path("targets.json"), "[]").expect("write the targets");
+        std::fs::write(path("targets.json"), targets(services)).expect("write the targets");
         let config = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n\
                       rule_files: [alerts.yaml]\n\
                       scrape_configs:\n  - job_name: sealprove\n    file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]\n";
@@ -53,15 +54,15 @@ impl Prometheus {
             prometheus.get("/-/ready").filter(|(status, _)| *status == 200).map(drop)
         })
         .await;
+        prometheus.reads(services).await;
         prometheus
     }
 
     /// Has it read these services, and no others; waits until it has.
     pub(crate) async fn reads(&self, services: &[&Service]) {
-        let targets: Vec<String> = services.iter().map(|service| address_of(service)).collect();
-        let up = format!("sum(up) == {}", targets.len());
+        let up = format!("sum(up) == {}", services.len());
         let next = self.folder.path().join("targets.next");
-        std::fs::write(&next, json!([{ "targets": targets }]).to_string()).expect("write the targets");
+        std::fs::write(&next, targets(services)).expect("write the targets");
         std::fs::rename(&next, self.folder.path().join("targets.json")).expect("put the targets in place");
         for service in services {
             check_page(service);
@@ -123,6 +124,12 @@ impl Prometheus {
 fn value_of(series: &Value) -> Option<f64> {
     let value: f64 = series["value"][1].as_str()?.parse().ok()?;
     (!value.is_nan()).then_some(value)
+}
+
+/// Where they are, for `file_sd_configs`.
+fn targets(services: &[&Service]) -> String {
+    let addresses: Vec<String> = services.iter().map(|service| address_of(service)).collect();
+    json!([{ "targets": addresses }]).to_string()
 }
 
 fn address_of(service: &Service) -> String {

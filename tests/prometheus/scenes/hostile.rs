@@ -22,8 +22,7 @@ pub(super) async fn play() -> BTreeSet<String> {
         Setup::rogue().circuit("panics-v1").circuit("lies-v1").limited(BREAKS, "1m").limited(SPINS, "500ms");
     let lab = setup.slots(2).start().await;
     let service = lab.service().await;
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&service]).await;
+    let prometheus = Prometheus::start(&[&service]).await;
 
     many(&lab, SOME, async || submit(&lab, "panics-v1", json!({})).await).await;
     prometheus.has_fired(&["SealproveProcessesCrash", "SealproveJobsFail"]).await;

@@ -1,5 +1,5 @@
 //! Keys and a bundle that end soon, services that serve different bundles, one without locks, one with a wrong clock,
-//! and answers that fill their stream.
+//! one whose audit log is stuck, and answers that fill their stream.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use async_nats::jetstream::stream::Config;
 
 use crate::server::Prometheus;
-use crate::support::{Lab, Setup};
+use crate::support::{Lab, Service, Setup};
 
 /// What the one clock is ahead: more than an alert lets pass, less than a service refuses.
 const AHEAD: &str = "+20s";
@@ -33,11 +33,14 @@ pub(super) async fn play() -> BTreeSet<String> {
     });
     ahead.becomes_ready().await;
 
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&unlocked, &ahead]).await;
+    let prometheus = Prometheus::start(&[&unlocked, &ahead]).await;
     prometheus.has_fired(&["SealproveWithoutSeccomp", "SealproveWithoutLandlock"]).await;
     prometheus.has_fired(&["SealproveBundleEndsSoon", "SealproveBundleEnds", "SealproveKeysEndSoon"]).await;
     prometheus.has_fired(&["SealproveClocksApart", "SealproveBundlesDiffer"]).await;
+
+    let silenced = without_output(&lab, &configuration).await;
+    prometheus.reads(&[&unlocked, &ahead, &silenced]).await;
+    prometheus.has_fired(&["SealproveAuditLogStuck"]).await;
 
     lab.answer_to(&lab.submit_good().await).await;
     let used = lab.stream("PROVE_ANSWERS_default").await.cached_info().state.bytes;
@@ -48,6 +51,17 @@ pub(super) async fn play() -> BTreeSet<String> {
 
 fn sign(lab: &Lab, serial: u64) {
     lab.sign(&["--valid-for", "15m", "--serial", &serial.to_string()]).exits(0);
+}
+
+/// A service whose audit log goes to a device that is always full.
+async fn without_output(lab: &Lab, configuration: &str) -> Service {
+    lab.write("sealprove.toml", format!("{configuration}[audit]\nto = \"stdout\"\n").as_bytes());
+    std::os::unix::fs::symlink("/dev/full", lab.path("silenced.out")).expect("link the device");
+    let mut command = lab.command();
+    let service =
+        Service::start(command.args(["serve", "--config", "sealprove.toml"]), lab.path("silenced.log"));
+    service.becomes_ready().await;
+    service
 }
 
 /// Leaves hardly any room in the answer stream beyond what is used.

@@ -16,8 +16,7 @@ const DAY: Duration = Duration::from_secs(75);
 pub(super) async fn play() -> BTreeSet<String> {
     let lab = Setup::new().slots(2).start().await;
     let service = lab.service().await;
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&service]).await;
+    let prometheus = Prometheus::start(&[&service]).await;
     let express = SubmitOptions { lane: Lane::Express, ..SubmitOptions::default() };
     let until = Instant::now() + DAY;
     while Instant::now() < until {

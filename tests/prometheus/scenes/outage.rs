@@ -17,8 +17,7 @@ pub(super) async fn play() -> BTreeSet<String> {
     let setup = Setup::rogue().limited(SLEEPS, "15m").slots(SLOTS).ack_wait("4s");
     let mut lab = setup.start().await;
     let service = lab.service().await;
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&service]).await;
+    let prometheus = Prometheus::start(&[&service]).await;
     for _ in 0..SLOTS {
         let job = submit(&lab, SLEEPS, json!({ "ms": 600_000 })).await;
         service.process_of(job.job(), 1).await;

@@ -21,8 +21,7 @@ const YOUNG: Duration = Duration::from_secs(60);
 pub(super) async fn play() -> BTreeSet<String> {
     let lab = Setup::rogue().limited(SLEEPS, "15m").slots(SLOTS).start().await;
     let service = lab.service().await;
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&service]).await;
+    let prometheus = Prometheus::start(&[&service]).await;
     for _ in 0..BACKLOG {
         submit(&lab, SLEEPS, json!({ "ms": BACKLOG_MS })).await;
     }

@@ -26,8 +26,7 @@ const SOME: usize = 8;
 pub(super) async fn play() -> BTreeSet<String> {
     let lab = Setup::rogue().limited(SLEEPS, "15m").start().await;
     let service = lab.service().await;
-    let prometheus = Prometheus::start().await;
-    prometheus.reads(&[&service]).await;
+    let prometheus = Prometheus::start(&[&service]).await;
 
     // While its only slot is taken, the service leaves other jobs alone, once its last request has run out.
     let blocks = submit(&lab, SLEEPS, json!({ "ms": 600_000 })).await;
