@@ -87,7 +87,7 @@ async fn send(collector: String, resource: Value, mut spans: mpsc::Receiver<Vec<
             "resource": { "attributes": resource },
             "scopeSpans": [{ "scope": scope, "spans": batch }],
         }] });
-        match http::post(&collector, "/v1/traces", body.to_string().as_bytes()).await {
+        match http::post(&collector, "/v1/traces", body.to_string().into_bytes()).await {
             Ok(_) => is_said = false,
             Err(cause) if !std::mem::replace(&mut is_said, true) => {
                 warn!(%collector, %cause, "spans are lost: the collector of traces does not take them");
