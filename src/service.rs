@@ -254,9 +254,8 @@ pub async fn run(
     chambers.follow(move |ready| health.chamber(ready));
     let stopping = Stopping::after(shutdown);
     let health = readiness.clone();
-    let heard = move |event| health.heard(event);
     let started = async {
-        let client = line::connect(&config, metrics.clone(), heard).await?;
+        let client = line::connect(&config, metrics.clone(), move |event| health.heard(event)).await?;
         let context = start::wait_for_all(&client, &config, &chambers, &readiness).await?;
         Ok::<_, ServiceError>((client, context))
     };
@@ -290,18 +289,28 @@ pub async fn run(
         traces,
         live: Live::default(),
         limits,
-        readiness: readiness.clone(),
+        readiness,
         hand_back,
     });
+    work(shared, supervisor, &stopping, &stop).await
+}
+
+/// Takes jobs until there is an order to stop, or a fault, and ends in good order.
+async fn work(
+    shared: Arc<Shared>,
+    mut supervisor: Supervisor,
+    stopping: &Stopping,
+    stop: &watch::Sender<bool>,
+) -> Result<(), ServiceError> {
     let mut background = beside_jobs(&shared);
     let mut jobs = JoinSet::new();
     info!(slots = shared.config.service.slots, "ready");
     let ended = tokio::select! {
-        () = intake::take_jobs(&shared, &mut jobs, &stopping) => Ok(()),
+        () = intake::take_jobs(&shared, &mut jobs, stopping) => Ok(()),
         fault = supervisor.fault() => Err(fault),
     };
-    readiness.stopping();
-    drain(&shared, jobs, &stop).await;
+    shared.readiness.stopping();
+    drain(&shared, jobs, stop).await;
     background.shutdown().await;
     finish(shared, supervisor, ended).await
 }
