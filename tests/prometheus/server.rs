@@ -7,10 +7,11 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Process, Ran, Service, eventually};
+use crate::support::{Process, Ran, Service, eventually, kill};
 use crate::{expressions, faster};
 
 /// Prometheus or promtool.
@@ -25,19 +26,19 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 pub(crate) struct Prometheus {
     folder: TempDir,
     address: String,
-    _process: Process,
+    process: Process,
 }
 
 impl Prometheus {
-    /// One that has read these services: from its first second on, so that it never believes that there is none.
+    /// One that has read these services, and gets its rules then: it takes seconds to find a service, and would
+    /// believe for so long that there is none.
     pub(crate) async fn start(services: &[&Service]) -> Self {
         faster::try_out();
         let folder = tempfile::Builder::new().prefix("sealprove-prometheus-").tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("alerts.yaml"), expressions::rules()).expect("write the rules");
         std::fs::write(path("targets.json"), targets(services)).expect("write the targets");
         let config = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n\
-                      rule_files: [alerts.yaml]\n\
+                      rule_files: [alerts*.yaml]\n\
                       scrape_configs:\n  - job_name: sealprove\n    file_sd_configs: [{files: [targets.json], refresh_interval: 1s}]\n";
         std::fs::write(path("prometheus.yml"), config).expect("write the configuration");
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -49,12 +50,19 @@ impl Prometheus {
         command.arg(format!("--storage.tsdb.path={}", path("data").display()));
         command.arg(format!("--web.listen-address={address}"));
         let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
-        let prometheus = Prometheus { folder, address, _process: process };
+        let prometheus = Prometheus { folder, address, process };
         eventually("Prometheus is ready", async || {
             prometheus.get("/-/ready").filter(|(status, _)| *status == 200).map(drop)
         })
         .await;
         prometheus.reads(services).await;
+        std::fs::write(prometheus.folder.path().join("alerts.yaml"), expressions::rules())
+            .expect("write the rules");
+        kill(prometheus.process.pid(), Signal::HUP);
+        eventually("the rules are read", async || {
+            prometheus.get("/api/v1/rules").filter(|(_, text)| text.contains("SealproveNoneReady")).map(drop)
+        })
+        .await;
         prometheus
     }
 
