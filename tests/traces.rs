@@ -106,9 +106,10 @@ fn read_request(stream: &mut impl Read) -> Vec<u8> {
         stream.read_exact(&mut byte).expect("a request");
         head.extend(byte);
     }
-    let head = String::from_utf8(head).unwrap();
-    assert!(head.starts_with("POST /v1/traces HTTP/1.0\r\n"), "{head}");
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).expect("a length");
+    // The names of headers are alike in any case (RFC 9110 section 5.1).
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.starts_with("post /v1/traces http/1."), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).expect("a body");
     body
