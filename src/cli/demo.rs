@@ -148,7 +148,10 @@ async fn overhear(
     let nats = nats.map_err(|error| failed(&error.to_string()))?;
     let everything = format!("{}.job.>", environment.client_config.prefix.prefix());
     let mut messages = nats.subscribe(everything).await.map_err(|error| failed(&error.to_string()))?;
-    nats.flush().await.map_err(|error| failed(&error.to_string()))?;
+    // The broker answers in order: once it has answered this, it knows of the subscription. A flush would only
+    // have written it to the socket.
+    let asked = nats.request(environment.client_config.prefix.bundle(), "".into()).await;
+    asked.map_err(|error| failed(&error.to_string()))?;
     Ok(async move {
         let message = messages.next().await.ok_or_else(|| failed("the broker went away"))?;
         // The connection lives as long as what is read from it.
