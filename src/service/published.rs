@@ -9,7 +9,7 @@ use super::ServiceError;
 use super::link::Live;
 use crate::audit::log::Audit;
 use crate::audit::{BundleServed, Event, Sha256Digest};
-use crate::bundle::{Bundle, BundleError, BundleKey, SignedBundle};
+use crate::bundle::{Bundle, BundleCircuit, BundleError, BundleKey, SignedBundle};
 use crate::clock::unix_now;
 
 /// A bundle, and the bytes that everybody gets who asks for it.
@@ -40,20 +40,29 @@ impl Signed {
 
     /// It may promise nothing that the chamber does not have.
     pub(super) fn agrees_with(&self, chamber: &Live) -> Result<(), ServiceError> {
-        for key in &self.bundle.keys {
-            if chamber.keys.scheme_of(&key.id).is_none() {
-                return Err(ServiceError::BundleAhead { what: format!("the key {}", key.id) });
-            }
-        }
-        for circuit in &self.bundle.circuits {
-            let built = chamber.circuit(&circuit.id).map(|built| built.verifying_key);
-            if built != Some(circuit.verifying_key) {
-                let what = format!("the circuit {} under {}", circuit.id, circuit.verifying_key);
-                return Err(ServiceError::BundleAhead { what });
-            }
-        }
-        Ok(())
+        has_all(chamber, &self.bundle.keys, &self.bundle.circuits)
     }
+}
+
+/// Whether a chamber has these keys and circuits; says what it lacks.
+fn has_all<'a>(
+    chamber: &Live,
+    keys: impl IntoIterator<Item = &'a BundleKey>,
+    circuits: &[BundleCircuit],
+) -> Result<(), ServiceError> {
+    for key in keys {
+        if chamber.keys.scheme_of(&key.id).is_none() {
+            return Err(ServiceError::BundleAhead { what: format!("the key {}", key.id) });
+        }
+    }
+    for circuit in circuits {
+        let built = chamber.circuit(&circuit.id).map(|built| built.verifying_key);
+        if built != Some(circuit.verifying_key) {
+            let what = format!("the circuit {} under {}", circuit.id, circuit.verifying_key);
+            return Err(ServiceError::BundleAhead { what });
+        }
+    }
+    Ok(())
 }
 
 /// What is served at the moment.
@@ -142,13 +151,12 @@ impl Published {
         if waiting.is_some_and(|waiting| waiting.agrees_with(chamber).is_ok()) {
             return Ok(());
         }
-        let now = self.now();
-        let (destroyed, kept): (Vec<BundleKey>, Vec<_>) =
-            now.bundle.keys.iter().cloned().partition(|key| chamber.keys.destroyed.contains(&key.id));
+        let Bundle { keys, circuits, .. } = &self.now().bundle;
+        let (destroyed, kept): (Vec<&BundleKey>, Vec<_>) =
+            keys.iter().partition(|key| chamber.keys.destroyed.contains(&key.id));
         for key in destroyed {
             warn!(key = %key.id, "the bundle lists a key that is destroyed; sign a new one");
         }
-        let bundle = Bundle { keys: kept, ..now.bundle.clone() };
-        Signed { bundle, bytes: Vec::new() }.agrees_with(chamber)
+        has_all(chamber, kept, circuits)
     }
 }
