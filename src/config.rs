@@ -305,6 +305,9 @@ impl ServiceConfig {
         if self.traces.otlp.is_some() && !self.traces.collector().is_some_and(has_port) {
             return refuse("traces.otlp is http://host:port, of a collector on the same machine or network");
         }
+        if self.traces.otlp.is_some() && !cfg!(feature = "otlp") {
+            return refuse("traces.otlp: this build sends no spans; build it with the feature otlp");
+        }
         if (self.audit.to == AuditTo::Folder) != self.audit.folder.is_some() {
             return refuse("audit.folder is given where audit.to is \"folder\", and only there");
         }

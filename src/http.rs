@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::header::HOST;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -26,13 +26,14 @@ pub(crate) async fn get(address: &str, path: &str) -> io::Result<Vec<u8>> {
     in_time(exchange(address, request.map_err(io::Error::other)?)).await
 }
 
-/// Gives JSON to `http://<address><path>`.
+/// Gives a body of this media type to `http://<address><path>`.
 ///
 /// # Errors
 /// When there is no answer in time, or another than 200.
-pub(crate) async fn post(address: &str, path: &str, json: Vec<u8>) -> io::Result<Vec<u8>> {
-    let request = Request::post(path).header(HOST, address).header(CONTENT_TYPE, "application/json");
-    let request = request.body(Full::from(json)).map_err(io::Error::other)?;
+#[cfg(feature = "otlp")]
+pub(crate) async fn post(address: &str, path: &str, media: &str, body: Vec<u8>) -> io::Result<Vec<u8>> {
+    let request = Request::post(path).header(HOST, address).header(hyper::header::CONTENT_TYPE, media);
+    let request = request.body(Full::from(body)).map_err(io::Error::other)?;
     in_time(exchange(address, request)).await
 }
 

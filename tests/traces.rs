@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use sealprove::wire::Code;
 use serde_json::Value;
 use support::{Lab, Service, Setup, eventually};
@@ -70,11 +72,13 @@ impl Collector {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let body = read_request(&mut stream);
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{}").unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\r\n").unwrap();
                 if body.is_empty() {
                     return;
                 }
-                let request: Value = serde_json::from_slice(&body).expect("JSON");
+                let request = ExportTraceServiceRequest::decode(body.as_slice()).expect("OTLP");
+                // As OTLP has it in JSON: ids in hexadecimal digits, times in text.
+                let request = serde_json::to_value(request).unwrap();
                 let resource = &request["resourceSpans"][0];
                 assert_eq!(resource["resource"]["attributes"][0]["value"]["stringValue"], "sealprove");
                 let spans = resource["scopeSpans"][0]["spans"].as_array().expect("spans").clone();
@@ -109,6 +113,9 @@ fn read_request(stream: &mut impl Read) -> Vec<u8> {
     // The names of headers are alike in any case (RFC 9110 section 5.1).
     let head = String::from_utf8(head).unwrap().to_lowercase();
     assert!(head.starts_with("post /v1/traces http/1."), "{head}");
+    if !head.contains("content-length: 0") {
+        assert!(head.contains("content-type: application/x-protobuf"), "{head}");
+    }
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).expect("a body");

@@ -15,6 +15,7 @@ use crate::wire::{AnswerHeader, Code, Timings};
 
 /// What working on a job took here.
 #[derive(Debug, Clone, Copy, Default)]
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "when the last attempt was is for spans alone"))]
 pub(super) struct Work {
     pub(super) attempt: u32,
     /// When the last attempt began, in Unix milliseconds, and how long it took.

@@ -133,7 +133,7 @@ impl Finished {
         shared.metrics.jobs.phase(&circuit, Phase::Settled, started.elapsed());
         let stored_at = self.job.stored_at_ms;
         let times = Times { stored: stored_at, taken: stored_at + self.job.queued_ms, settling };
-        shared.traces.job(self.job.trace().as_ref(), end, &self.work, times);
+        shared.traces.job(self.job.trace(), end, &self.work, times);
         Settled(())
     }
 
