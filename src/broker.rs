@@ -4,12 +4,14 @@
 //! codes and descriptions, which a typed publish hides.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::stream::DirectGetErrorKind;
-use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
+use async_nats::rustls::pki_types::pem::{self, PemObject};
+use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use async_nats::{Client, Event, HeaderMap, Request, RequestErrorKind, ServerAddr, ServerError};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +52,7 @@ pub struct NatsConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
-    /// Certificates of the authorities that are trusted besides the system's, in PEM.
+    /// Certificates of the authorities that are trusted in place of the system's, in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// This side's certificate, in PEM, for mutual TLS. Needs `key`.
@@ -91,11 +93,21 @@ pub enum ConnectError {
     /// `certificate` and `key` come together.
     #[error("tls.certificate and tls.key are given together or not at all")]
     HalfIdentity,
+    /// An address is not one.
+    #[error("{url} is no address of a broker; write nats://host:4222 or tls://host:4222")]
+    Address {
+        /// What stands in its place.
+        url: String,
+        /// Why it is none.
+        source: io::Error,
+    },
     /// The broker cannot be reached or refuses.
-    #[error("connect to the broker at {url}: is it running, and are address and credentials right?")]
+    #[error("connect to the broker at {url}: is it running, and are {settings} right?")]
     Broker {
         /// Its address.
         url: String,
+        /// What may be wrong with the configuration.
+        settings: &'static str,
         /// What happened.
         source: async_nats::ConnectError,
     },
@@ -105,8 +117,12 @@ impl NatsConfig {
     /// The options of a connection called `name`.
     ///
     /// # Errors
-    /// When a file that the configuration names cannot be used.
+    /// When a file or an address that the configuration names cannot be used.
     pub async fn options(&self, name: &str) -> Result<async_nats::ConnectOptions, ConnectError> {
+        for url in self.addresses() {
+            let address = |source| ConnectError::Address { url: url.clone(), source };
+            url.parse::<ServerAddr>().map_err(address)?;
+        }
         let mut options = async_nats::ConnectOptions::new()
             .name(name)
             .ping_interval(PING_INTERVAL)
@@ -130,13 +146,21 @@ impl NatsConfig {
         }
     }
 
-    /// Connects, once.
+    /// Connects, once. What the broker refuses later is a warning in the log: to whoever asked it looks like no answer.
     ///
     /// # Errors
     /// When that fails.
     pub async fn connect(&self, name: &str) -> Result<Client, ConnectError> {
-        let options = self.options(name).await?;
-        let broker = |source| ConnectError::Broker { url: self.url.clone(), source };
+        let options = self.options(name).await?.event_callback(async |event| {
+            if let Event::ServerError(ServerError::Other(refused)) = event {
+                tracing::warn!("the broker says: {refused}; are user, tenant and inbox_prefix right?");
+            }
+        });
+        let settings = match &self.tls {
+            Some(_) => "address, credentials and [nats.tls] (authority, first)",
+            None => "address and credentials",
+        };
+        let broker = |source| ConnectError::Broker { url: self.url.clone(), settings, source };
         options.connect(self.addresses()).await.map_err(broker)
     }
 
@@ -156,16 +180,38 @@ impl TlsConfig {
             options = options.tls_first();
         }
         if let Some(ca) = &self.ca {
+            has_certificates("the authorities' certificates", ca)?;
             options = options.add_root_certificates(ca.clone());
         }
         match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => {
+                has_certificates("the certificate", certificate)?;
+                PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("the private key", key, error))?;
                 Ok(options.add_client_certificate(certificate.clone(), key.clone()))
             }
             (None, None) => Ok(options),
             _ => Err(ConnectError::HalfIdentity),
         }
     }
+}
+
+/// At least one, and nothing that looks like one and is none: the library passes over what it cannot read.
+fn has_certificates(what: &'static str, path: &Path) -> Result<(), ConnectError> {
+    let unusable = |error| unusable(what, path, error);
+    let mut certificates = CertificateDer::pem_file_iter(path).map_err(unusable)?.peekable();
+    if certificates.peek().is_none() {
+        return Err(unusable(pem::Error::NoItemsFound));
+    }
+    certificates.try_for_each(|certificate| certificate.map(drop)).map_err(unusable)
+}
+
+fn unusable(what: &'static str, path: &Path, error: pem::Error) -> ConnectError {
+    let source = match error {
+        pem::Error::Io(error) => error,
+        // Its words may be what stands in the file.
+        _ => io::Error::new(io::ErrorKind::InvalidData, "it holds none in PEM, or a broken one"),
+    };
+    ConnectError::File { what, path: path.to_owned(), source }
 }
 
 /// So that a thousand clients do not come back in the same moment.

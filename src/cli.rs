@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::broker::ConnectError;
 use crate::circuit::{Circuit, Circuits};
 use crate::client::{AnswerError, ClientError};
 use crate::job::CircuitId;
@@ -111,7 +112,9 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match error {
-            ClientError::Connect(_) | ClientError::NoBundle | ClientError::Read(_) => Exit::Unreachable,
+            ClientError::Connect(ConnectError::Broker { .. })
+            | ClientError::NoBundle
+            | ClientError::Read(_) => Exit::Unreachable,
             ClientError::Witness(_) | ClientError::TooLarge { .. } | ClientError::UnknownCircuit(_) => {
                 Exit::Refused
             }
@@ -169,8 +172,6 @@ fn named<'a>(circuits: &'a Circuits, id: &CircuitId) -> Result<&'a Arc<dyn Circu
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    #[command(flatten)]
-    connection: Connection,
     /// Say more on standard error (-v, -vv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -252,7 +253,6 @@ enum Command {
 /// Runs the program with these circuits. What a program of your own calls, with circuits of its own.
 pub fn main(circuits: Circuits) -> ExitCode {
     let cli = Cli::parse();
-    let connection = cli.connection;
     // What follows first is locked or forks while it has one thread, so it is not run on a runtime.
     report(match cli.command {
         #[cfg(feature = "service")]
@@ -274,7 +274,7 @@ pub fn main(circuits: Circuits) -> ExitCode {
         }
         command => {
             telemetry::init(cli.verbose, false);
-            on_runtime(run(command, &connection, &circuits))
+            on_runtime(run(command, &circuits))
         }
     })
 }
@@ -287,18 +287,18 @@ fn on_runtime(command: impl Future<Output = Outcome_>) -> Outcome_ {
     outcome
 }
 
-async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+async fn run(command: Command, circuits: &Circuits) -> Outcome_ {
     match command {
-        Command::Submit(args) => submit::run(&args, connection, circuits).await,
-        Command::Answer(args) => collect::run(&args, connection, circuits).await,
+        Command::Submit(args) => submit::run(&args, circuits).await,
+        Command::Answer(args) => collect::run(&args, circuits).await,
         Command::Check(args) => look::check(&args, circuits),
         Command::Sample(args) => look::sample(&args, circuits),
-        Command::Status(args) => look::status(&args, connection, circuits).await,
-        Command::Cancel(args) => cancel::run(&args, connection, circuits).await,
+        Command::Status(args) => look::status(&args, circuits).await,
+        Command::Cancel(args) => cancel::run(&args, circuits).await,
         Command::Verify(args) => look::verify(&args, circuits),
-        Command::Circuits(args) => look::circuits(&args, connection, circuits).await,
+        Command::Circuits(args) => look::circuits(&args, circuits).await,
         Command::Keys(args) => keys::run(&args),
-        Command::Bundle(args) => bundle::run(&args, connection, circuits).await,
+        Command::Bundle(args) => bundle::run(&args, circuits).await,
         Command::Audit(args) => audit::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -315,7 +315,7 @@ async fn run(command: Command, connection: &Connection, circuits: &Circuits) -> 
         #[cfg(feature = "service")]
         Command::Demo(args) => demo::run(&args, circuits).await,
         #[cfg(feature = "service")]
-        Command::Top(args) => top::run(&args, connection).await,
+        Command::Top(args) => top::run(&args).await,
         #[cfg(feature = "service")]
         Command::Bench(args) => bench::run(&args, circuits).await,
         #[cfg(feature = "service")]

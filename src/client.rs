@@ -274,6 +274,8 @@ impl Client {
         let subject = self.config.prefix.job(&sealed.ticket.header().subject);
         let until = tokio::time::Instant::now() + patience;
         let mut pauses = Backoff::new(RESUBMIT);
+        // Whether an attempt may have been stored. What the broker refuses later is then no word on that one.
+        let mut is_unknown = false;
         loop {
             let pause = pauses.next();
             let headers = header_map(sealed.ticket.header().to_headers());
@@ -282,14 +284,19 @@ impl Client {
                 Ok(()) => return Ok(()),
                 // This very job is queued already.
                 Err(error) if error.is_taken() => return Ok(()),
+                Err(PublishError::Unknown) => {
+                    is_unknown = true;
+                    ClientError::Submit(PublishError::Unknown)
+                }
                 Err(error) if error.is_full() => {
                     ClientError::QueueFull { description: error.to_string(), retry_after: round(pause) }
                 }
-                Err(error @ (PublishError::Unknown | PublishError::NoStream)) => ClientError::Submit(error),
+                Err(error @ PublishError::NoStream) => ClientError::Submit(error),
+                Err(_) if is_unknown => return Err(ClientError::Submit(PublishError::Unknown)),
                 Err(error) => return Err(ClientError::Submit(error)),
             };
             if tokio::time::Instant::now() + pause > until {
-                return Err(refused);
+                return Err(if is_unknown { ClientError::Submit(PublishError::Unknown) } else { refused });
             }
             tracing::info!(cause = %refused, wait_ms = crate::clock::millis(pause), "submitting again");
             waits(&refused, pause);

@@ -120,7 +120,7 @@ fn a_connection_that_fails_says_where_the_address_is_from() {
 
 #[test]
 fn wrong_arguments_are_usage_errors() {
-    let table: [(&[&str], &str); 11] = [
+    let table: [(&[&str], &str); 12] = [
         (&["prove"], "unrecognized subcommand"),
         (&["submit"], "required arguments were not provided"),
         (&["submit", "Not.A.Circuit", "-"], "not a circuit: expected 1 to 64 of a-z 0-9 -"),
@@ -132,6 +132,7 @@ fn wrong_arguments_are_usage_errors() {
         (&["circuits", "--tenant", "a.b"], "not a tenant"),
         (&["circuits", "--identity", "abc"], "an identity is ed25519: and base64 of 32 bytes"),
         (&["serve"], "--config"),
+        (&["serve", "--config", "f", "--nats", "nats://127.0.0.1:1"], "unexpected argument '--nats'"),
     ];
     for (arguments, says) in table {
         run(arguments).exits(2).says(says);

@@ -14,7 +14,7 @@ use rcgen::{
 use sealprove::wire::Code;
 use serde_json::json;
 use support::operator::{Operator, credentials};
-use support::{Lab, Nats, Setup};
+use support::{Lab, Nats, Ran, Setup, good_witness};
 
 /// The whole path works over this connection.
 async fn a_job_is_proved(lab: Lab) {
@@ -27,9 +27,18 @@ async fn a_job_is_proved(lab: Lab) {
 
 /// The same broker is out of reach with these settings, and the command line says so.
 fn nobody_is_let_in(lab: &Lab, nats_table: &str, says: &str) {
+    asked_with(lab, nats_table).exits(5).says(says);
+}
+
+/// These settings are at fault by themselves, and the command line says which.
+fn nobody_can_ask(lab: &Lab, nats_table: &str, says: &str) {
+    asked_with(lab, nats_table).exits(1).says(says);
+}
+
+fn asked_with(lab: &Lab, nats_table: &str) -> Ran {
     let text = format!("bundle = \"b\"\nkeys = \"k\"\n[nats]\n{nats_table}\n");
     let file = lab.write("stranger.toml", text.as_bytes());
-    lab.run(&["streams", "check", "--config", &file]).exits(5).says(says);
+    lab.run(&["streams", "check", "--config", &file])
 }
 
 /// Writes a certificate authority, and a certificate of `name` with its key, into a folder.
@@ -117,6 +126,12 @@ async fn tls_with_an_authority_of_ones_own() {
         &without(&keys, &["[nats.tls]", "ca"]),
         "connect to the broker at tls://localhost",
     );
+    for (bad, says) in [("absent.pem", "absent.pem: No such file"), ("empty.pem", "it holds none in PEM")] {
+        way.write("empty.pem", "-----BEGIN CERTIFICATE-----\n");
+        let keys = keys.replace("ca.pem", bad);
+        nobody_can_ask(&lab, &keys, "read the authorities' certificates ");
+        nobody_can_ask(&lab, &keys, says);
+    }
     a_job_is_proved(lab).await;
 }
 
@@ -130,7 +145,10 @@ async fn mutual_tls_with_the_handshake_first() {
     let half = without(&keys, &["certificate", "key"]);
     nobody_is_let_in(&lab, &half, "connect to the broker at tls://localhost");
     let no_key = without(&keys, &["key"]);
-    nobody_is_let_in(&lab, &no_key, "tls.certificate and tls.key are given together or not at all");
+    nobody_can_ask(&lab, &no_key, "tls.certificate and tls.key are given together or not at all");
+    let swapped = keys.replace("service-key.pem", "ca.pem");
+    assert_ne!(swapped, keys);
+    nobody_can_ask(&lab, &swapped, "read the private key ");
     a_job_is_proved(lab).await;
 }
 
@@ -146,7 +164,7 @@ async fn a_user_who_is_an_nkey() {
 
     nobody_is_let_in(&lab, &without(&keys, &["nkey"]), "are address and credentials right?");
     let absent = keys.replace("user.nkey", "absent.nkey");
-    nobody_is_let_in(&lab, &absent, "read the nkey seed");
+    nobody_can_ask(&lab, &absent, "read the nkey seed");
     a_job_is_proved(lab).await;
 }
 
@@ -167,6 +185,47 @@ async fn a_credentials_file_in_operator_mode() {
 
     nobody_is_let_in(&lab, &without(&keys, &["credentials"]), "are address and credentials right?");
     let absent = keys.replace("user.creds", "absent.creds");
-    nobody_is_let_in(&lab, &absent, "read credentials");
+    nobody_can_ask(&lab, &absent, "read credentials");
     a_job_is_proved(lab).await;
+}
+
+/// To whoever asks, what a broker refuses looks like no answer: the broker's words tell it apart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_not_is_told_what() {
+    let users = "authorization { users: [
+        { user: all, password: p }
+        { user: few, password: p, permissions: { publish: { allow: [\"_INBOX.>\"] }, subscribe: { deny: [\"_INBOX.>\"] } } }
+    ] }";
+    let nats = Nats::start_with(users).await;
+    let url = |user: &str| format!("nats://{user}:p@127.0.0.1:{}", nats.port());
+    let (all, few) = (url("all"), url("few"));
+    let lab = Setup::new().reached_by(format!("url = {all:?}\n")).at(nats);
+    let _service = lab.service().await;
+    for arguments in [["circuits", "--nats", &few].as_slice(), &["cancel", "--nats", &few, &"0".repeat(32)]] {
+        lab.run(arguments)
+            .exits(5)
+            .says("Permissions Violation for")
+            .says("are user, tenant and inbox_prefix right?");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_address_is_said_at_once_and_not_tried_for_ever() {
+    let (lab, service) = Lab::with_service().await;
+    drop(service);
+    let says = "no-scheme://host is no address of a broker; write nats://host:4222";
+    lab.run(&["circuits", "--nats", "no-scheme://host"]).exits(1).says(says);
+    let config = String::from_utf8(lab.read("sealprove.toml")).unwrap();
+    let config = config.replace(&lab.nats.url(), "no-scheme://host");
+    let file = lab.write("nowhere.toml", config.as_bytes());
+    lab.run(&["serve", "--config", &file]).exits(1).says("is no address of a broker");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_surely_refused_leaves_no_ticket() {
+    let (lab, _service) = Lab::with_service().await;
+    lab.nats.jetstream().await.delete_stream("PROVE_JOBS_default").await.unwrap();
+    let submit = ["submit", "threshold-v1", "-", "--ticket", "job.ticket", "--timeout", "1s"];
+    lab.run_with(&submit, &good_witness()).exits(5).says("submit the job: no stream listens there");
+    assert!(!lab.path("job.ticket").exists(), "the ticket of a job that is in no queue is kept");
 }

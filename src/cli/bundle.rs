@@ -33,12 +33,16 @@ enum Command {
     Show {
         /// A signed bundle; the deployment's own, where there is none
         file: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
     },
     /// Trust the deployment's identity on first use: print it, and pin it in the client configuration
     Trust {
         /// The client configuration to write [default: ~/.config/sealprove/client.toml]
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
     },
 }
 
@@ -67,7 +71,7 @@ struct SignArgs {
     out: PathBuf,
 }
 
-pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     match &args.command {
         Command::Identity { out } => {
             let key = IdentityKey::generate();
@@ -75,11 +79,13 @@ pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuit
             say!("{}", key.identity())?;
         }
         Command::Sign(args) => sign(args, circuits)?,
-        Command::Show { file: Some(file) } => {
+        Command::Show { file: Some(file), .. } => {
             show(&SignedBundle::from_json(&files::read("read the bundle", file)?)?.read_unverified()?)?;
         }
-        Command::Show { file: None } => show(&connection.connect(circuits).await?.bundle().await?)?,
-        Command::Trust { out } => trust(out.clone(), connection, circuits).await?,
+        Command::Show { file: None, connection } => {
+            show(&connection.connect(circuits).await?.bundle().await?)?
+        }
+        Command::Trust { out, connection } => trust(out.clone(), connection, circuits).await?,
     }
     Ok(Exit::Done)
 }

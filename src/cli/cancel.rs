@@ -16,11 +16,13 @@ pub(super) struct Args {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
-pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     let job = job_of(&args.job)?;
-    let client = connection.connect(circuits).await?;
+    let client = args.connection.connect(circuits).await?;
     let (exit, result, text) = match client.cancel(&job).await? {
         Cancellation::Cancelled => (Exit::Done, "cancelled", "cancelled".to_owned()),
         Cancellation::Answered(code) => {

@@ -27,6 +27,8 @@ pub(super) struct Args {
     /// How long to wait
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     timeout: Duration,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Where a verified answer goes.
@@ -56,11 +58,11 @@ impl Destination {
     }
 }
 
-pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     args.destination.check()?;
     let ticket = Ticket::read(&args.ticket)?;
     let witness = args.witness.as_deref().map(files::read_witness).transpose()?;
-    let client = connection.connect(circuits).await?;
+    let client = args.connection.connect(circuits).await?;
     let collecting = Collecting {
         client: &client,
         ticket: &ticket,

@@ -14,19 +14,19 @@ use crate::job::Tenant;
 #[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
     /// A client configuration [default: a running `sealprove dev`, else ~/.config/sealprove/client.toml]
-    #[arg(long, global = true, value_name = "FILE", env = "SEALPROVE_CLIENT")]
+    #[arg(long, value_name = "FILE", env = "SEALPROVE_CLIENT")]
     client: Option<PathBuf>,
     /// The broker's address, such as nats://host:4222
-    #[arg(long, global = true, value_name = "URL", env = "SEALPROVE_NATS_URL")]
+    #[arg(long, value_name = "URL", env = "SEALPROVE_NATS_URL")]
     nats: Option<String>,
     /// A credentials file for the broker
-    #[arg(long, global = true, value_name = "FILE", env = "SEALPROVE_CREDENTIALS")]
+    #[arg(long, value_name = "FILE", env = "SEALPROVE_CREDENTIALS")]
     credentials: Option<PathBuf>,
     /// Who you are to the broker
-    #[arg(long, global = true, env = "SEALPROVE_TENANT")]
+    #[arg(long, env = "SEALPROVE_TENANT")]
     tenant: Option<Tenant>,
     /// The identity that signs the deployment's bundles, pinned: ed25519:…
-    #[arg(long, global = true, env = "SEALPROVE_IDENTITY")]
+    #[arg(long, env = "SEALPROVE_IDENTITY")]
     identity: Option<Identity>,
 }
 

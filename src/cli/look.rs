@@ -48,6 +48,8 @@ pub(super) struct StatusArgs {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// The job that is named by its id or by its ticket's file.
@@ -58,9 +60,9 @@ pub(super) fn job_of(id_or_ticket: &str) -> Result<JobId, Failure> {
     }
 }
 
-pub(super) async fn status(args: &StatusArgs, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+pub(super) async fn status(args: &StatusArgs, circuits: &Circuits) -> Outcome_ {
     let job = job_of(&args.job)?;
-    let client = connection.connect(circuits).await?;
+    let client = args.connection.connect(circuits).await?;
     if let Some(code) = client.code(&job).await? {
         print_state(args.json, &job, "answered", &[("code", code.as_str().to_owned())])?;
         return Ok(Exit::Done);
@@ -118,13 +120,15 @@ pub(super) struct CircuitsArgs {
     /// As JSON, with the schemas
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
-pub(super) async fn circuits(args: &CircuitsArgs, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+pub(super) async fn circuits(args: &CircuitsArgs, circuits: &Circuits) -> Outcome_ {
     let listed = if args.local {
         bundle::circuits_of(circuits)
     } else {
-        connection.connect(circuits).await?.bundle().await?.circuits
+        args.connection.connect(circuits).await?.bundle().await?.circuits
     };
     if args.json {
         output::json(&listed)?;

@@ -46,6 +46,8 @@ pub(super) struct Args {
     /// How long to wait for the answer, and for a full queue
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     timeout: Duration,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 impl Args {
@@ -63,10 +65,10 @@ impl Args {
     }
 }
 
-pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuits) -> Outcome_ {
+pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     args.destination.check()?;
     let witness = files::read_witness(&args.witness)?;
-    let client = connection.connect(circuits).await?;
+    let client = args.connection.connect(circuits).await?;
     let progress = Progress::new("sealing");
     let bundle = client.bundle().await?;
     let sealed = client.seal(&bundle, &args.circuit, &witness, &args.options())?;
@@ -82,12 +84,16 @@ pub(super) async fn run(args: &Args, connection: &Connection, circuits: &Circuit
         destination: &args.destination,
         circuits,
     };
-    let work = async {
-        let progress = publish(&client, &sealed, args.timeout, progress).await?;
-        if args.waits() { collecting.finish(progress).await } else { Ok(Exit::Done) }
-    };
-    let outcome = match unless_stopped(work).await? {
-        Some(outcome) => outcome,
+    let outcome = match unless_stopped(publish(&client, &sealed, args.timeout, progress)).await? {
+        Some(Err(error)) if error.is_refusal() => {
+            std::fs::remove_file(&path)?;
+            return Err(error.into());
+        }
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(progress)) if args.waits() => {
+            unless_stopped(collecting.finish(progress)).await?.unwrap_or(Ok(Exit::NotYet))
+        }
+        Some(Ok(_)) => Ok(Exit::Done),
         None => Ok(Exit::NotYet),
     };
     settle(args, &path, outcome)

@@ -39,6 +39,8 @@ pub(super) struct Args {
     /// The same as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Everything that is shown.
@@ -75,8 +77,8 @@ struct Sources {
     client: Option<Client>,
 }
 
-pub(super) async fn run(args: &Args, connection: &Connection) -> Outcome_ {
-    let mut sources = Sources::of(args, connection)?;
+pub(super) async fn run(args: &Args) -> Outcome_ {
+    let mut sources = Sources::of(args)?;
     if args.once || args.json {
         let view = sources.look().await;
         match args.json {
@@ -126,14 +128,14 @@ impl View {
 }
 
 impl Sources {
-    fn of(args: &Args, connection: &Connection) -> Result<Self, Failure> {
+    fn of(args: &Args) -> Result<Self, Failure> {
         let Some(path) = &args.config else {
             if args.admin.is_empty() {
                 let message =
                     "name the service's configuration with --config, or its admin address with --admin";
                 return Err(Failure::new(Exit::Usage, message));
             }
-            let config = connection.config()?;
+            let config = args.connection.config()?;
             return Ok(Sources {
                 admin: args.admin.clone(),
                 nats: config.nats,

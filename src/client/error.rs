@@ -82,3 +82,14 @@ pub enum ClientError {
     #[error(transparent)]
     State(#[from] StateError),
 }
+
+impl ClientError {
+    /// Whether a job that could not be submitted is surely in no queue: its ticket will never have an answer.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            ClientError::QueueFull { .. } => true,
+            ClientError::Submit(error) => !matches!(error, PublishError::Unknown),
+            _ => false,
+        }
+    }
+}
