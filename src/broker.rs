@@ -13,6 +13,7 @@ use async_nats::rustls::pki_types::pem::{self, PemObject};
 use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use async_nats::{Client, Event, HeaderMap, Request, RequestErrorKind, ServerAddr, ServerError};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use crate::job::Tenant;
@@ -32,7 +33,8 @@ const RECONNECT_WAIT: [Duration; 2] = [Duration::from_millis(50), Duration::from
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NatsConfig {
-    /// One or more addresses, separated by commas: `nats://host:4222` or `tls://host:4222`.
+    /// One or more addresses, separated by commas: `nats://host:4222`, `tls://host:4222`, or with a user,
+    /// `nats://name:password@host:4222`.
     pub url: String,
     /// A credentials file (JWT and nkey seed), as `nsc` writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,14 +122,16 @@ impl NatsConfig {
     /// When a file or an address that the configuration names cannot be used.
     pub async fn options(&self, name: &str) -> Result<async_nats::ConnectOptions, ConnectError> {
         for url in self.addresses() {
-            let address = |source| ConnectError::Address { url: url.clone(), source };
-            url.parse::<ServerAddr>().map_err(address)?;
+            url.parse::<ServerAddr>().map_err(|source| ConnectError::Address { url, source })?;
         }
         let mut options = async_nats::ConnectOptions::new()
             .name(name)
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(reconnect_delay);
+        if let Some((name, password)) = self.urls().find_map(|url| user_in(url).1) {
+            options = options.user_and_password(name, password);
+        }
         if let Some(path) = &self.credentials {
             let file = |source| ConnectError::File { what: "credentials", path: path.clone(), source };
             options = options.credentials_file(path).await.map_err(file)?;
@@ -160,14 +164,32 @@ impl NatsConfig {
             Some(_) => "address, credentials and [nats.tls] (authority, first)",
             None => "address and credentials",
         };
-        let broker = |source| ConnectError::Broker { url: self.url.clone(), settings, source };
+        let broker = |source| ConnectError::Broker { url: self.shown(), settings, source };
         options.connect(self.addresses()).await.map_err(broker)
     }
 
-    /// The addresses, one by one.
+    /// The addresses, one by one, without the user who may stand in them.
     pub fn addresses(&self) -> Vec<String> {
-        self.url.split(',').map(|url| url.trim().to_owned()).collect()
+        self.urls().map(|url| user_in(url).0).collect()
     }
+
+    /// The addresses as a log may have them: `url` may hold a password.
+    pub(crate) fn shown(&self) -> String {
+        self.addresses().join(",")
+    }
+
+    fn urls(&self) -> impl Iterator<Item = &str> {
+        self.url.split(',').map(str::trim)
+    }
+}
+
+/// An address, and the user who stands in it, which the NATS library does not look for there.
+fn user_in(url: &str) -> (String, Option<(String, String)>) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+    let Some((user, host)) = rest.rsplit_once('@') else { return (url.to_owned(), None) };
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let user = user.split_once(':').map(|(name, password)| (decoded(name), decoded(password)));
+    (format!("{scheme}://{host}"), user)
 }
 
 impl TlsConfig {

@@ -146,7 +146,7 @@ async fn mutual_tls_with_the_handshake_first() {
     nobody_is_let_in(&lab, &half, "connect to the broker at tls://localhost");
     let no_key = without(&keys, &["key"]);
     nobody_can_ask(&lab, &no_key, "tls.certificate and tls.key are given together or not at all");
-    let swapped = keys.replace("service-key.pem", "ca.pem");
+    let swapped = keys.replace("client.key", "ca.pem");
     assert_ne!(swapped, keys);
     nobody_can_ask(&lab, &swapped, "read the private key ");
     a_job_is_proved(lab).await;
@@ -193,11 +193,11 @@ async fn a_credentials_file_in_operator_mode() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_may_not_is_told_what() {
     let users = "authorization { users: [
-        { user: all, password: p }
-        { user: few, password: p, permissions: { publish: { allow: [\"_INBOX.>\"] }, subscribe: { deny: [\"_INBOX.>\"] } } }
+        { user: all, password: \"p@\" }
+        { user: few, password: \"p@\", permissions: { publish: { allow: [\"_INBOX.>\"] }, subscribe: { deny: [\"_INBOX.>\"] } } }
     ] }";
     let nats = Nats::start_with(users).await;
-    let url = |user: &str| format!("nats://{user}:p@127.0.0.1:{}", nats.port());
+    let url = |user: &str| format!("nats://{user}:p%40@127.0.0.1:{}", nats.port());
     let (all, few) = (url("all"), url("few"));
     let lab = Setup::new().reached_by(format!("url = {all:?}\n")).at(nats);
     let _service = lab.service().await;
@@ -207,6 +207,10 @@ async fn a_user_who_may_not_is_told_what() {
             .says("Permissions Violation for")
             .says("are user, tenant and inbox_prefix right?");
     }
+    let wrong = all.replace("p%40", "wr0ng");
+    let refused =
+        lab.run(&["circuits", "--nats", &wrong]).exits(5).says("are address and credentials right?");
+    assert!(!refused.stderr.contains("wr0ng"), "a password is in an error");
 }
 
 #[tokio::test(flavor = "multi_thread")]

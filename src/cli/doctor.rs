@@ -135,34 +135,16 @@ async fn monitored(url: &str) -> Result<Server, String> {
 
 async fn system_servers(args: &Args, config: &ServiceConfig) -> Result<Vec<Server>, String> {
     let given = args.system.as_deref().unwrap_or(&config.nats.url);
-    let (url, user) = user_in(given);
     let nats = NatsConfig {
-        url,
+        url: given.to_owned(),
         credentials: args.system_credentials.clone(),
         tls: config.nats.tls.clone(),
         ..NatsConfig::default()
     };
-    // The address may hold a password, so what is said of it stays out.
-    let refused = "cannot be connected to: are address and user right?";
-    let mut options = nats.options("sealprove doctor").await.map_err(|error| error.to_string())?;
-    if let Some((name, password)) = user {
-        options = options.user_and_password(name, password);
-    }
-    let client = options.connect(nats.addresses()).await.map_err(|_| refused.to_owned())?;
+    let client = nats.connect("sealprove doctor").await.map_err(|error| error.to_string())?;
     match &broker::servers(&client).await[..] {
         [] => Err("no server answers: is this a user of the system account?".to_owned()),
         servers => Ok(servers.to_vec()),
-    }
-}
-
-/// An address, and the user who stands in it, which the NATS library does not look for there.
-fn user_in(url: &str) -> (String, Option<(String, String)>) {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
-    match rest.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?, host))) {
-        Some(((name, password), host)) => {
-            (format!("{scheme}://{host}"), Some((name.to_owned(), password.to_owned())))
-        }
-        None => (url.to_owned(), None),
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn connect(
         match options.connect(config.nats.addresses()).await {
             Ok(client) => return Ok(client),
             Err(cause) => warn!(
-                url = config.nats.url, %cause,
+                url = config.nats.shown(), %cause,
                 "the broker cannot be reached; is nats-server running there? trying again"
             ),
         }
