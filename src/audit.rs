@@ -268,7 +268,7 @@ pub struct ChamberReady {
     pub landlock: u32,
 }
 
-/// Why there is another chamber.
+/// Why a chamber is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
@@ -280,6 +280,21 @@ pub enum Cause {
     RuleBroken,
     /// The keys on disk have changed.
     KeysChanged,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: &'static [Cause] = &[Cause::Start, Cause::Ended, Cause::RuleBroken, Cause::KeysChanged];
+
+    /// As it stands in a line, and as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Start => "start",
+            Cause::Ended => "ended",
+            Cause::RuleBroken => "rule_broken",
+            Cause::KeysChanged => "keys_changed",
+        }
+    }
 }
 
 /// Where a chain stands: makes one line after the other.

@@ -27,7 +27,7 @@ pub use bundle::Bundles;
 pub use chambers::Chambers;
 pub use health::Health;
 pub use jobs::Jobs;
-pub use labels::{AuditLine, BrokerEvent, Missing, Phase, StartReason, Winner};
+pub use labels::{AuditLine, BrokerEvent, Missing, Phase, Winner};
 pub use processes::Processes;
 pub use queues::{Length, Queues};
 

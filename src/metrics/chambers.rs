@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
 
 use super::book::{Book, Circuits, Label};
-use super::labels::StartReason;
+use crate::audit::Cause;
 use crate::frame::Locks;
 use crate::job::CircuitId;
 
@@ -35,7 +35,7 @@ impl Chambers {
             circuits: book.circuits(),
             starts: book.counters(
                 ("sealprove_chamber_starts_total", "How often was a chamber started, and why?"),
-                &[Label::of("reason", StartReason::ALL, StartReason::as_str)],
+                &[Label::of("reason", Cause::ALL, Cause::as_str)],
             ),
             keys: book.gauges(
                 (
@@ -78,7 +78,7 @@ impl Chambers {
     }
 
     /// A chamber is being started.
-    pub fn started(&self, reason: StartReason) {
+    pub fn started(&self, reason: Cause) {
         self.starts.with_label_values(&[reason.as_str()]).inc();
     }
 

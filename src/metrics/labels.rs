@@ -73,20 +73,6 @@ closed_set! {
 }
 
 closed_set! {
-    /// Why a chamber is started.
-    StartReason {
-        /// The service starts.
-        First = "first",
-        /// The one before has ended by itself, or did not get ready.
-        Ended = "ended",
-        /// A job in the one before broke a rule.
-        RuleBroken = "rule_broken",
-        /// Keys have changed on disk.
-        KeysChanged = "keys_changed",
-    }
-}
-
-closed_set! {
     /// Something that happened at the broker.
     BrokerEvent {
         /// A connection is there.

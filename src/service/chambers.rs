@@ -27,7 +27,7 @@ use crate::broker::Backoff;
 use crate::envelope::Scheme;
 use crate::job::KeyId;
 use crate::launcher::{Launcher, Notice};
-use crate::metrics::{Metrics, StartReason};
+use crate::metrics::Metrics;
 
 /// The first and the longest wait before a chamber that died is followed by another.
 const RESTART_WAIT: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(30)];
@@ -156,7 +156,7 @@ impl Succession {
         let mut waits = Backoff::new(RESTART_WAIT);
         let mut retired = JoinSet::new();
         let mut current: Option<Working> = None;
-        let (mut is_first, mut reason) = (true, StartReason::First);
+        let (mut is_first, mut reason) = (true, Cause::Start);
         let mut record = Record { audit: self.start.audit.clone(), chambers: 0, keys: BTreeMap::new() };
         while !*self.stopped.borrow() {
             let started = tokio::select! {
@@ -168,7 +168,7 @@ impl Succession {
                     let was_first = std::mem::take(&mut is_first);
                     waits = Backoff::new(RESTART_WAIT);
                     self.live.send_replace(Some(next.live.clone()));
-                    record.ready(&next.live, cause_of(reason));
+                    record.ready(&next.live, reason);
                     self.publish(&next.live);
                     if let Some(old) = current.replace(next) {
                         retired.spawn(old.retire());
@@ -177,7 +177,7 @@ impl Succession {
                 }
                 Err(fault) if is_first || matches!(fault, ServiceError::Launcher(_)) => return Err(fault),
                 Err(cause) => {
-                    reason = StartReason::Ended;
+                    reason = Cause::Ended;
                     error!(%cause, "no chamber takes over");
                 }
             }
@@ -189,7 +189,7 @@ impl Succession {
     }
 
     /// A chamber that could take jobs. It has everything that the bundle lists, but for keys that were destroyed.
-    async fn next(&self, reason: StartReason) -> Result<Working, ServiceError> {
+    async fn next(&self, reason: Cause) -> Result<Working, ServiceError> {
         let Start { launcher, budget, published, self_test, metrics, .. } = &self.start;
         metrics.chambers.started(reason);
         let connection = UnixStream::connect(launcher.socket()).await.map_err(ServiceError::Launcher)?;
@@ -212,8 +212,8 @@ impl Succession {
         &self,
         current: Option<&mut Working>,
         is_first: bool,
-    ) -> Result<StartReason, ServiceError> {
-        let Some(Working { live, hearing, .. }) = current else { return Ok(StartReason::Ended) };
+    ) -> Result<Cause, ServiceError> {
+        let Some(Working { live, hearing, .. }) = current else { return Ok(Cause::Ended) };
         let largest = async {
             if is_first {
                 self.start.self_test.largest(live).await?;
@@ -228,13 +228,13 @@ impl Succession {
         };
         tokio::select! {
             fault = largest => fault,
-            () = rule_broken => Ok(StartReason::RuleBroken),
+            () = rule_broken => Ok(Cause::RuleBroken),
             () = self.keys_changed.notified() => {
                 info!("the keys have changed: another chamber takes over");
-                Ok(StartReason::KeysChanged)
+                Ok(Cause::KeysChanged)
             }
-            _ = hearing => Ok(StartReason::Ended),
-            () = self.stop() => Ok(StartReason::Ended),
+            _ = hearing => Ok(Cause::Ended),
+            () = self.stop() => Ok(Cause::Ended),
         }
     }
 
@@ -351,14 +351,4 @@ async fn hear(
         }
         is_current
     });
-}
-
-/// As the audit log says it.
-fn cause_of(reason: StartReason) -> Cause {
-    match reason {
-        StartReason::First => Cause::Start,
-        StartReason::Ended => Cause::Ended,
-        StartReason::RuleBroken => Cause::RuleBroken,
-        StartReason::KeysChanged => Cause::KeysChanged,
-    }
 }
