@@ -34,6 +34,14 @@ pub enum ConfigError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// The environment would set what it may not.
+    #[error("the environment has {name}, which sets no key; those that do are {known}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// Two keys contradict each other.
     #[error("configuration: {0}")]
     Relation(String),
@@ -44,6 +52,10 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let failed = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
     if !path.is_file() {
         return Err(failed("no such file".to_owned()));
+    }
+    if let Some(name) = unknown_variable() {
+        let known: Vec<_> = OVERRIDES.iter().map(|key| variable(key)).collect();
+        return Err(ConfigError::Variable { name, known: known.join(", ") });
     }
     let environment = Env::prefixed("SEALPROVE_").split("__").only(&OVERRIDES);
     let merged = Figment::new().merge(Toml::file_exact(path)).merge(environment);
@@ -61,6 +73,19 @@ const OVERRIDES: [&str; 8] = [
     "service.grace",
     "admin.listen",
 ];
+
+/// The variable that sets a key.
+fn variable(key: &str) -> String {
+    format!("SEALPROVE_{}", key.replace('.', "__").to_uppercase())
+}
+
+/// A variable that is meant to set a key, and sets none.
+fn unknown_variable() -> Option<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let is_known = |name: &String| OVERRIDES.iter().any(|key| variable(key).eq_ignore_ascii_case(name));
+    let mut ours = names.filter(|name| name.starts_with("SEALPROVE_") && name.contains("__"));
+    ours.find(|name| !is_known(name))
+}
 
 /// The configuration of `sealprove serve`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

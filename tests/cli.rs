@@ -526,4 +526,7 @@ async fn a_configuration_with_a_mistake_is_refused_with_its_place() {
         let file = lab.write("mistake.toml", text.as_bytes());
         lab.run(&["serve", "--config", &file]).exits(code).says(says);
     }
+    let mut typo = lab.command();
+    typo.args(["serve", "--config", "sealprove.toml"]).env("SEALPROVE_SERVICE__SLOT", "2");
+    Ran::of(&mut typo, b"").exits(1).says("SEALPROVE_SERVICE__SLOT, which sets no key; those that do are");
 }
