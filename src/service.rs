@@ -62,7 +62,7 @@ use tracing::{info, warn};
 use crate::audit::log::{Audit, AuditError, Book};
 use crate::audit::{self, Event};
 use crate::broker::ConnectError;
-use crate::bundle::{Bundle, BundleCircuit, BundleError};
+use crate::bundle::{Bundle, BundleCircuit, BundleError, Identity};
 use crate::clock::unix_now_ms;
 use crate::config::ServiceConfig;
 use crate::frame::Locks;
@@ -102,11 +102,12 @@ pub enum ServiceError {
     /// The bundle has run out.
     #[error("the bundle expired at {0} (Unix seconds); sign a new one with `sealprove bundle sign`")]
     BundleExpired(u64),
-    /// The bundle is somebody else's.
-    #[error(
-        "the bundle is of the deployment {0} or signed by another identity; restart the service to change either"
-    )]
+    /// The bundle is of another deployment.
+    #[error("the bundle is of the deployment {0}; restart the service where that is meant")]
     OtherDeployment(Deployment),
+    /// The bundle is somebody else's.
+    #[error("the bundle is signed by another identity, {0}; restart the service where that is meant")]
+    OtherIdentity(Identity),
     /// The bundle promises what the chamber does not have.
     #[error("the bundle lists {what}, which this service does not have: deploy first, publish second")]
     BundleAhead {
@@ -378,6 +379,7 @@ async fn finish(
 fn beside_jobs(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut background = JoinSet::new();
     background.spawn(desk::serve(shared.clone()));
+    background.spawn(published::watch(shared.clone()));
     background.spawn(room::watch(shared.clone()));
     background.spawn(queues::watch(shared.clone()));
     background.spawn(sweep::serve(shared.clone()));

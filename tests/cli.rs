@@ -466,6 +466,8 @@ async fn a_client_takes_no_older_no_expired_and_no_foreign_bundle() {
     lab.run(&show).exits(0);
     tokio::time::sleep(std::time::Duration::from_secs(9)).await;
     lab.run(&show).exits(1).says("the bundle expired at");
+    lab.run(&["bundle", "show", "bundle.json"]).exits(0).says("clients refuse it: the bundle expired at");
+    service.logs(&["the bundle has expired, and clients refuse it"]).await;
     lab.run_with(&["submit", THRESHOLD, "-"], &good_witness()).exits(1).says("the bundle expired at");
     drop(service);
     lab.run(&show).exits(1).says("the bundle expired at");

@@ -80,7 +80,12 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
         }
         Command::Sign(args) => sign(args, circuits)?,
         Command::Show { file: Some(file), .. } => {
-            show(&SignedBundle::from_json(&files::read("read the bundle", file)?)?.read_unverified()?)?;
+            let signed = SignedBundle::from_json(&files::read("read the bundle", file)?)?;
+            let bundle = signed.read_unverified()?;
+            show(&bundle)?;
+            if let Err(cause) = signed.verify(bundle.identity, unix_now(), 0) {
+                note!("clients refuse it: {cause}");
+            }
         }
         Command::Show { file: None, connection } => {
             show(&connection.connect(circuits).await?.bundle().await?)?

@@ -2,11 +2,12 @@
 //! every key and every circuit that it lists: deploy first, publish second.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use super::ServiceError;
 use super::link::Live;
+use super::{ServiceError, Shared};
 use crate::audit::log::Audit;
 use crate::audit::{BundleServed, Event, Sha256Digest};
 use crate::bundle::{Bundle, BundleCircuit, BundleError, BundleKey, SignedBundle};
@@ -41,6 +42,22 @@ impl Signed {
     /// It may promise nothing that the chamber does not have.
     pub(super) fn agrees_with(&self, chamber: &Live) -> Result<(), ServiceError> {
         has_all(chamber, &self.bundle.keys, &self.bundle.circuits)
+    }
+}
+
+/// Says when the bundle that is served has run out: clients refuse it from then on, and no new jobs come.
+pub(super) async fn watch(shared: Arc<Shared>) {
+    let mut said = None;
+    loop {
+        let Bundle { serial, expires_at, .. } = shared.published.now().bundle;
+        let left = expires_at.saturating_sub(unix_now());
+        if left == 0 && said.replace(serial) != Some(serial) {
+            error!(
+                serial,
+                "the bundle has expired, and clients refuse it; sign a new one with `sealprove bundle sign`"
+            );
+        }
+        tokio::time::sleep(Duration::from_secs(left.clamp(1, 60))).await;
     }
 }
 
@@ -122,8 +139,11 @@ impl Published {
             return Ok(None);
         }
         let (new, old) = (&signed.bundle, &now.bundle);
-        if (&new.deployment, new.identity) != (&old.deployment, old.identity) {
+        if new.deployment != old.deployment {
             return Err(ServiceError::OtherDeployment(new.deployment.clone()));
+        }
+        if new.identity != old.identity {
+            return Err(ServiceError::OtherIdentity(new.identity));
         }
         if new.serial <= old.serial {
             let rollback = BundleError::Rollback { found: new.serial, seen: old.serial };
