@@ -4,7 +4,7 @@ NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
 .PHONY: demo test interop leaks hostile load fairness chaos chaos-wrong fuzz check tools bench schemas corpora k8s \
-	image-test sbom monitoring clean
+	image-test reproducible sbom monitoring clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -122,6 +122,10 @@ k8s: .tools/k8s/bin/kubectl
 ## image-test: the image's filesystem, run as Kubernetes would (needs root; apt-get install runc golang-github-containers-common)
 image-test: tools
 	cargo test --locked --test image -- image
+
+## reproducible: the image's filesystem, built twice in two folders, byte for byte the same (7 minutes)
+reproducible:
+	image/reproducible.sh
 
 ## sbom: the bill of materials of the binary, in CycloneDX
 CYCLONEDX_VERSION := 0.5.9

@@ -74,7 +74,7 @@ impl<'a> Pod<'a> {
         };
         let files: Vec<_> =
             std::fs::read_dir(&folder).expect("the keys").flatten().filter_map(read).collect();
-        assert_eq!(files.len(), 2, "a private key and its public half");
+        assert_eq!(files.len(), 4, "a private key of each scheme, and its public half");
         std::fs::remove_dir_all(&folder).expect("clear the keys");
         std::fs::create_dir(&folder).expect("a folder");
         let group = number(&self.overlay.service_pod()["securityContext"]["fsGroup"]);
