@@ -1,7 +1,7 @@
 //! What sealing and opening cost, by the scheme and by the size of the witness.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use sealprove::envelope::{Scheme, generate_key, open, seal};
+use sealprove::protocol::{Scheme, generate_key, open, seal};
 
 fn seal_and_open(criterion: &mut Criterion) {
     for scheme in Scheme::ALL {

@@ -28,7 +28,7 @@ use sealprove::circuit::{
     BuildError, Circuit, Circuits, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
     VerifyError, VerifyingKey,
 };
-use sealprove::job::VerifyingKeyDigest;
+use sealprove::protocol::VerifyingKeyDigest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -138,7 +138,7 @@ fn instance(witness: &Witness) -> pallas::Base {
 }
 
 fn digest(key: &plonk::VerifyingKey<vesta::Affine>) -> VerifyingKeyDigest {
-    VerifyingKeyDigest(Sha256::digest(format!("{:#?}", key.pinned())).into())
+    Sha256Digest(Sha256::digest(format!("{:#?}", key.pinned())).into())
 }
 
 fn build_error(error: Error) -> BuildError {

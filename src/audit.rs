@@ -11,73 +11,19 @@
 pub mod log;
 pub mod verify;
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::envelope::Scheme;
-use crate::job::{
-    AnswerMode, BadName, CircuitId, Deployment, JobId, KeyId, Lane, Tenant, VerifyingKeyDigest,
+use crate::frame::StartCause;
+use crate::protocol::{
+    AnswerMode, CircuitId, Code, Deployment, JobId, KeyId, Lane, Outcome, Scheme, Sha256Digest, Tenant,
+    VerifyingKeyDigest,
 };
-use crate::wire::{Code, Outcome};
 
 /// The version of a line's form.
 pub const VERSION: &str = "1";
-
-/// SHA-256 over the bytes of a line, without its newline.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("pattern" = "^sha256:[0-9a-f]{64}$"))]
-pub struct Sha256Digest([u8; 32]);
-
-impl Sha256Digest {
-    /// What the first line of a chain has before it.
-    pub const NONE: Sha256Digest = Sha256Digest([0; 32]);
-
-    /// Of these bytes.
-    pub fn of(line: &[u8]) -> Self {
-        Sha256Digest(Sha256::digest(line).into())
-    }
-}
-
-impl FromStr for Sha256Digest {
-    type Err = BadName;
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        // The same shape as that of a verifying key's digest.
-        let digest: Result<VerifyingKeyDigest, _> = text.parse();
-        let bad = |_| BadName::new("hash of a line", "sha256: and 64 lower-case hexadecimal digits");
-        digest.map(|digest| Sha256Digest(digest.0)).map_err(bad)
-    }
-}
-
-impl TryFrom<String> for Sha256Digest {
-    type Error = BadName;
-    fn try_from(text: String) -> Result<Self, BadName> {
-        text.parse()
-    }
-}
-
-impl From<Sha256Digest> for String {
-    fn from(hash: Sha256Digest) -> String {
-        hash.to_string()
-    }
-}
-
-impl fmt::Display for Sha256Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for Sha256Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
 
 /// A line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -261,40 +207,11 @@ pub struct ChamberReady {
     /// Which of this service's, from 1.
     pub chamber: u32,
     /// Why there is another.
-    pub cause: Cause,
+    pub cause: StartCause,
     /// Whether its system calls are filtered.
     pub seccomp: bool,
     /// The version of Landlock that holds it; 0 where the kernel has none.
     pub landlock: u32,
-}
-
-/// Why a chamber is started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// It is the first.
-    Start,
-    /// The one before has ended by itself.
-    Ended,
-    /// A job has broken a rule in the one before.
-    RuleBroken,
-    /// The keys on disk have changed.
-    KeysChanged,
-}
-
-impl Cause {
-    /// All of them.
-    pub const ALL: &'static [Cause] = &[Cause::Start, Cause::Ended, Cause::RuleBroken, Cause::KeysChanged];
-
-    /// As it stands in a line, and as a metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Cause::Start => "start",
-            Cause::Ended => "ended",
-            Cause::RuleBroken => "rule_broken",
-            Cause::KeysChanged => "keys_changed",
-        }
-    }
 }
 
 /// Where a chain stands: makes one line after the other.
@@ -308,7 +225,7 @@ pub struct Chain {
 impl Chain {
     /// A chain without lines.
     pub fn new(instance: String) -> Self {
-        Chain { instance, seq: 0, prev: Sha256Digest::NONE }
+        Chain { instance, seq: 0, prev: Sha256Digest::ZERO }
     }
 
     /// The next line, with its newline.
@@ -326,7 +243,7 @@ impl Chain {
         // Cannot panic: structs of numbers and strings.
         let mut bytes = serde_json::to_vec(&line).expect("a line serialises");
         self.seq += 1;
-        self.prev = Sha256Digest::of(&bytes);
+        self.prev = Sha256Digest::hash(&bytes);
         bytes.push(b'\n');
         bytes
     }

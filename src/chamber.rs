@@ -30,7 +30,7 @@ use std::time::Instant;
 use crate::circuit::{BuildError, Circuit, Circuits, Descriptor, ProvingKey};
 use crate::config::Sandbox;
 use crate::frame::{Event, Locks, ReadyCircuit};
-use crate::job::{CircuitId, Deployment};
+use crate::protocol::{CircuitId, Deployment};
 use crate::sandbox::{self, LockError};
 
 pub use allocator::WipingAllocator;
@@ -191,7 +191,7 @@ fn build(circuit: &std::sync::Arc<dyn Circuit>) -> Result<LoadedCircuit, Chamber
         let (pinned, built) = (format!("{:?}", descriptor.verifying_keys), format!("{built:?}"));
         return Err(ChamberError::Pinned { circuit: descriptor.id, pinned, built });
     }
-    let built_ms = crate::clock::millis(started.elapsed());
+    let built_ms = crate::protocol::millis(started.elapsed());
     Ok(LoadedCircuit { circuit: circuit.clone(), descriptor, proving_key, built_ms })
 }
 

@@ -12,9 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use crate::protocol::{BundleCircuit, CircuitId, LabelledKey, VerifyingKeyDigest, catalogue_digest};
 
-use crate::job::{CircuitId, VerifyingKeyDigest};
+pub use crate::protocol::{Proof, PublicInputs};
 
 /// A statement that can be proved, for one fixed verifying key (or one fixed set of them).
 pub trait Circuit: Send + Sync + 'static {
@@ -147,37 +147,20 @@ impl Descriptor {
     }
 }
 
-/// See [`Descriptor::verifying_key`].
-pub fn catalogue_digest<L: AsRef<str>>(keys: &[(L, VerifyingKeyDigest)]) -> VerifyingKeyDigest {
-    if let [(_, only)] = keys {
-        return *only;
-    }
-    let mut lines: Vec<String> =
-        keys.iter().map(|(label, digest)| format!("{}:{digest}\n", label.as_ref())).collect();
-    lines.sort();
-    VerifyingKeyDigest(Sha256::digest(lines.concat()).into())
-}
-
-/// The public inputs of a statement, in the circuit's own encoding.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicInputs(pub Vec<u8>);
-
-/// A finished proof with everything that is needed to verify it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// The proof, in the circuit's own encoding.
-    pub proof: Vec<u8>,
-    /// The public inputs, in the circuit's own encoding.
-    pub public_inputs: PublicInputs,
-    /// The document that the circuit returns, if it returns one.
-    pub output: Option<Vec<u8>>,
-    /// The verifying key under which it verifies: one of the descriptor's.
-    pub verifying_key: VerifyingKeyDigest,
-}
-
-impl fmt::Debug for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proof({} bytes)", self.proof.len())
+impl From<&Descriptor> for BundleCircuit {
+    fn from(descriptor: &Descriptor) -> Self {
+        let labelled = descriptor.verifying_keys.iter();
+        let labelled =
+            labelled.map(|(label, digest)| LabelledKey { label: (*label).to_owned(), digest: *digest });
+        BundleCircuit {
+            id: descriptor.id.clone(),
+            verifying_key: descriptor.verifying_key(),
+            verifying_keys: if descriptor.verifying_keys.len() > 1 { labelled.collect() } else { Vec::new() },
+            media_type: descriptor.media_type.to_owned(),
+            schema: descriptor.schema.clone(),
+            witness_bytes_max: descriptor.witness_bytes_max,
+            answer_bytes_max: descriptor.answer_bytes_max,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod cancel;
 mod collect;
 mod connection;
 mod files;
-mod keys;
+pub(crate) mod keys;
 mod look;
 mod output;
 mod progress;
@@ -34,12 +34,11 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::broker::ConnectError;
 use crate::circuit::{Circuit, Circuits};
 use crate::client::{AnswerError, ClientError};
-use crate::job::CircuitId;
+use crate::jetstream::ConnectError;
+use crate::protocol::{CircuitId, Code, Outcome};
 use crate::telemetry;
-use crate::wire::{Code, Outcome};
 use connection::Connection;
 use output::note;
 
@@ -75,7 +74,7 @@ impl From<Code> for Exit {
 
 /// Why a command failed: its exit code and what the user reads.
 #[derive(Debug)]
-struct Failure {
+pub(crate) struct Failure {
     exit: Exit,
     cause: Box<dyn std::error::Error + Send + Sync>,
     hint: Option<String>,
@@ -92,7 +91,7 @@ impl Failure {
     }
 
     /// The error and its causes, one after the other. Some libraries say the cause in their own text as well.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = self.cause.to_string();
         let mut source = self.cause.source();
         while let Some(cause) = source {
@@ -152,8 +151,8 @@ fails_here!(
     files::FileError,
     crate::client::TicketError,
     crate::config::ConfigError,
-    crate::bundle::BundleError,
-    crate::keyring::KeyringError
+    crate::protocol::BundleError,
+    crate::operator::keyring::KeyringError
 );
 
 type Outcome_ = Result<Exit, Failure>;

@@ -13,16 +13,15 @@ use std::time::Duration;
 use async_nats::{Request, RequestErrorKind, jetstream};
 use futures_util::StreamExt;
 
-use crate::broker::{Backoff, PublishError, STATUS_STREAM, answers_stream, direct_get, header_map, publish};
-use crate::bundle::{Bundle, BundleCircuit, BundleError, Identity, SignedBundle};
+use crate::backoff::Waits;
 use crate::circuit::Circuits;
-use crate::clock::unix_now;
 use crate::config::ClientConfig;
-use crate::envelope::{AnswerBinding, seal};
-use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, Lane, Tenant};
-use crate::wire::{
-    Answer, AnswerHeader, CancelReply, CancelResult, Code, GRACE_SECONDS, JobHeader, LIFETIME_SECONDS_MAX,
-    Status, VERSION, VerifyingKeyPin,
+use crate::jetstream::{PublishError, STATUS_STREAM, answers_stream, header_map, publish, read_any_replica};
+use crate::protocol::{
+    Answer, AnswerBinding, AnswerHeader, AnswerMode, Bundle, BundleCircuit, BundleError, CancelReply,
+    CancelResult, CircuitId, Code, GRACE_SECONDS, Identity, JobHeader, JobId, JobSubject,
+    LIFETIME_SECONDS_MAX, Lane, SignedBundle, Status, Tenant, VerifyingKeyPin, believe, millis, seal,
+    unix_now,
 };
 
 pub use error::ClientError;
@@ -38,9 +37,9 @@ const BUNDLE_PAUSE: Duration = Duration::from_millis(200);
 /// How often it is asked for again where one was older than one seen before.
 const ROLLBACK_TRIES: u32 = 15;
 /// The first and the longest pause between two looks for an answer.
-const POLL: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(15)];
+const POLL: Waits = Waits::between(Duration::from_secs(1), Duration::from_secs(15));
 /// The first and the longest pause before a job is submitted again.
-const RESUBMIT: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
+const RESUBMIT: Waits = Waits::between(Duration::from_millis(500), Duration::from_secs(10));
 
 /// How long a service may take to cancel a job, also while its broker elects a leader.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -113,7 +112,7 @@ impl Client {
     pub async fn connect(config: ClientConfig, circuits: Circuits) -> Result<Self, ClientError> {
         let nats = config.nats.connect("sealprove client").await?;
         let context = jetstream::new(nats.clone());
-        let state = State::of(&config);
+        let state = State::new(&config);
         Ok(Client { nats, context, config, circuits, state })
     }
 
@@ -273,7 +272,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         let subject = self.config.prefix.job(&sealed.ticket.header().subject);
         let until = tokio::time::Instant::now() + patience;
-        let mut pauses = Backoff::new(RESUBMIT);
+        let mut pauses = RESUBMIT.start();
         // Whether an attempt may have been stored. What the broker refuses later is then no word on that one.
         let mut is_unknown = false;
         loop {
@@ -298,7 +297,7 @@ impl Client {
             if tokio::time::Instant::now() + pause > until {
                 return Err(if is_unknown { ClientError::Submit(PublishError::Unknown) } else { refused });
             }
-            tracing::info!(cause = %refused, wait_ms = crate::clock::millis(pause), "submitting again");
+            tracing::info!(cause = %refused, wait_ms = millis(pause), "submitting again");
             waits(&refused, pause);
             tokio::time::sleep(pause).await;
         }
@@ -311,7 +310,7 @@ impl Client {
     pub async fn collect(&self, ticket: &Ticket) -> Result<Collected, ClientError> {
         let JobSubject { tenant, job, .. } = &ticket.header().subject;
         let subject = self.config.prefix.answer(tenant, job);
-        let Some(stored) = direct_get(&self.context, &answers_stream(tenant), &subject).await? else {
+        let Some(stored) = read_any_replica(&self.context, &answers_stream(tenant), &subject).await? else {
             return Ok(missing(ticket, unix_now()));
         };
         let header = AnswerHeader::parse(|name| stored.header(name));
@@ -332,7 +331,7 @@ impl Client {
         let subject = self.config.prefix.live(tenant, job);
         // Without permission to subscribe, looking again is all there is.
         let mut live = self.nats.subscribe(subject).await.ok();
-        let mut pauses = Backoff::new(POLL);
+        let mut pauses = POLL.start();
         loop {
             match self.collect(ticket).await {
                 Ok(Collected::NotYet) => {}
@@ -360,7 +359,7 @@ impl Client {
     /// When the broker cannot be asked.
     pub async fn status(&self, job: &JobId) -> Result<Option<Status>, ClientError> {
         let subject = self.config.prefix.status(&self.config.tenant, job);
-        let stored = direct_get(&self.context, STATUS_STREAM, &subject).await?;
+        let stored = read_any_replica(&self.context, STATUS_STREAM, &subject).await?;
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok()))
     }
 
@@ -390,7 +389,7 @@ impl Client {
     pub async fn code(&self, job: &JobId) -> Result<Option<Code>, ClientError> {
         let tenant = &self.config.tenant;
         let subject = self.config.prefix.answer(tenant, job);
-        let stored = direct_get(&self.context, &answers_stream(tenant), &subject).await?;
+        let stored = read_any_replica(&self.context, &answers_stream(tenant), &subject).await?;
         Ok(stored
             .and_then(|stored| AnswerHeader::parse(|name| stored.header(name)))
             .map(|header| header.code))
@@ -442,22 +441,4 @@ fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
         Some(answer) => Collected::Answer(Box::new(answer)),
         None => Collected::Unauthenticated(Some(header.code)),
     }
-}
-
-/// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
-/// open only by what carries a good tag; and the document must be about this job, and hold a proof or an error.
-pub(crate) fn believe(
-    subject: &JobSubject,
-    asked: AnswerMode,
-    binding: &AnswerBinding<'_>,
-    header: &AnswerHeader,
-    payload: &[u8],
-) -> Option<Answer> {
-    let document = (header.mode == asked).then(|| binding.open_answer(header, payload).ok()).flatten()?;
-    // Of a member that is passed over, serde_json would not see that it is not UTF-8.
-    let answer: Answer = serde_json::from_str(str::from_utf8(&document).ok()?).ok()?;
-    let is_of_this_form = answer.version == VERSION && answer.to_proof().is_some() != answer.error.is_some();
-    let is_about_it =
-        (&answer.job, &answer.tenant, &answer.circuit) == (&subject.job, &subject.tenant, &subject.circuit);
-    (is_of_this_form && is_about_it && answer.code() == header.code).then_some(answer)
 }

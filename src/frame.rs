@@ -11,12 +11,14 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::envelope::Scheme;
-use crate::job::{AnswerMode, CircuitId, JobId, JobSubject, KeyId, Lane, Tenant, VerifyingKeyDigest};
-use crate::wire::{Code, JobHeader, Timings, is_header_value};
+use crate::protocol::{
+    AnswerMode, CircuitId, Code, JobHeader, JobId, JobSubject, KeyId, Lane, Scheme, Tenant, Timings,
+    VerifyingKeyDigest, is_header_value,
+};
 
 /// Bytes of an [`Order`].
 pub const ORDER_BYTES: usize = 40;
@@ -100,7 +102,7 @@ pub struct JobHead {
 
 impl JobHead {
     /// Of a job with this header, at its `attempt`th attempt.
-    pub fn of(header: JobHeader, attempt: u32, queued_ms: u64) -> Self {
+    pub fn new(header: JobHeader, attempt: u32, queued_ms: u64) -> Self {
         let JobHeader { subject, key, expires, answer, verifying_key } = header;
         let JobSubject { tenant, lane, circuit, job } = subject;
         let verifying_key = verifying_key.into();
@@ -344,6 +346,36 @@ pub fn lengths(prefix: [u8; PREFIX_BYTES]) -> Result<(usize, usize), FrameError>
 /// When it is not of type `T`.
 pub fn head<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
     serde_json::from_slice(bytes).map_err(|_| FrameError::Head)
+}
+
+/// The cause for which a chamber is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartCause {
+    /// The first chamber of a service.
+    Start,
+    /// The chamber before ended by itself.
+    Ended,
+    /// A job broke a rule in the chamber before.
+    RuleBroken,
+    /// The keys on disk have changed.
+    KeysChanged,
+}
+
+impl StartCause {
+    /// All causes.
+    pub const ALL: &'static [StartCause] =
+        &[StartCause::Start, StartCause::Ended, StartCause::RuleBroken, StartCause::KeysChanged];
+
+    /// Returns the name in the audit log and as a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StartCause::Start => "start",
+            StartCause::Ended => "ended",
+            StartCause::RuleBroken => "rule_broken",
+            StartCause::KeysChanged => "keys_changed",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -13,9 +13,7 @@
 //! | build every proving key once, lock, fork a process for each job | [`chamber`], started by the [`launcher`] |
 //! | open, forget the keys, check, prove, verify, seal | the job process, in [`chamber`] |
 //!
-//! What they say to each other is in the vocabulary: [`job`] (names and subjects), [`wire`] (headers, codes
-//! and documents), [`envelope`] (the seal), [`bundle`] (keys and circuits, signed), [`frame`] (service and
-//! chamber). The vocabulary does no I/O.
+//! Client, broker and service speak the [`protocol`]; service and chamber exchange [`frame`]s. Neither does I/O.
 //!
 //! To bring a circuit of your own, implement [`circuit::Circuit`] and hand it to [`main`]:
 //!
@@ -36,51 +34,56 @@
 //! Features: `client` is what a submitter needs, and has no prover in its tree (`cargo tree -e
 //! normal`); `service` adds the service and its chamber; `zcash` and `credentials` are families of circuits.
 
-// What every party says: names, documents, the seal. No I/O.
-pub mod bundle;
-mod clock;
-pub mod envelope;
-pub mod frame;
-pub mod job;
-pub mod keyring;
+// The vocabulary of every party. No I/O.
 pub mod secret;
-pub mod wire;
+#[macro_use]
+pub mod protocol;
 
-// What is proved.
+// The circuits.
 pub mod circuit;
 pub mod circuits;
 
-// Who submits.
+// The frames between service and chamber, and the locks of both.
+pub mod frame;
+#[cfg(feature = "service")]
+pub mod sandbox;
+
 #[cfg(feature = "client")]
-pub mod broker;
+mod backoff;
+#[cfg(feature = "client")]
+pub mod config;
+#[cfg(feature = "service")]
+mod http;
+
+// The records of a service.
+#[cfg(feature = "client")]
+pub mod audit;
+#[cfg(feature = "service")]
+pub mod metrics;
+
+// The broker.
+#[cfg(feature = "client")]
+pub mod jetstream;
+
+// The client.
 #[cfg(feature = "client")]
 pub mod client;
+
+// The key side: no network.
+#[cfg(feature = "service")]
+pub mod chamber;
+#[cfg(feature = "service")]
+pub mod launcher;
 
 // The network side: no keys.
 #[cfg(feature = "service")]
 pub mod service;
 
-// The key side: no network.
-#[cfg(feature = "service")]
-pub mod chamber;
-
-// Between them: who starts chambers, and the locks of both.
-#[cfg(feature = "service")]
-pub mod launcher;
-#[cfg(feature = "service")]
-pub mod sandbox;
-
-// Around them.
-#[cfg(feature = "client")]
-pub mod audit;
+// The operator's side, and the command line.
 #[cfg(feature = "client")]
 mod cli;
 #[cfg(feature = "client")]
-pub mod config;
-#[cfg(feature = "service")]
-mod http;
-#[cfg(feature = "service")]
-pub mod metrics;
+pub mod operator;
 #[cfg(feature = "client")]
 mod telemetry;
 

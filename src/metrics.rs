@@ -18,7 +18,7 @@ mod queues;
 
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use crate::job::{CircuitId, Tenant};
+use crate::protocol::{CircuitId, Tenant};
 use book::Book;
 
 pub use audit::Audit;

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sealprove::job::Subjects;
-use sealprove::wire::Code;
+use sealprove::protocol::{Code, Subjects};
 use serde_json::Value;
 use support::{Lab, Process, Service, Setup, THRESHOLD, assert_valid, eventually, good_witness};
 

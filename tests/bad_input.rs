@@ -8,10 +8,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use sealprove::client::Cancellation;
-use sealprove::job::{AnswerMode, JobId};
-use sealprove::wire::{
-    Code, H_ANSWER, H_EXPIRES, H_KEY, H_VERIFYING_KEY, H_VERSION, JobHeader, LIFETIME_SECONDS_MAX,
-    SKEW_SECONDS, VerifyingKeyPin,
+use sealprove::protocol::{
+    AnswerMode, Code, H_ANSWER, H_EXPIRES, H_KEY, H_VERIFYING_KEY, H_VERSION, JobHeader, JobId,
+    LIFETIME_SECONDS_MAX, SKEW_SECONDS, VerifyingKeyPin,
 };
 use support::{Lab, RawJob, Service, Setup, THRESHOLD, eventually, good_witness, unix_now};
 
@@ -84,7 +83,7 @@ async fn what_cannot_be_served_is_refused_with_its_own_code() {
         row(
             "another verifying key, in the seal",
             sealed(|header| {
-                header.verifying_key = VerifyingKeyPin::Exactly(sealprove::job::VerifyingKeyDigest([0; 32]))
+                header.verifying_key = VerifyingKeyPin::Exactly(sealprove::protocol::Sha256Digest([0; 32]))
             }),
             Code::VerifyingKeyMismatch,
         ),

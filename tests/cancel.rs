@@ -6,8 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use sealprove::client::{Cancellation, ClientError, Collected, Ticket};
-use sealprove::job::JobId;
-use sealprove::wire::{CancelReply, Code};
+use sealprove::protocol::{CancelReply, Code, JobId};
 use serde_json::json;
 use support::{Lab, Service, Setup, eventually, gone, good_witness, is_alive};
 

@@ -11,7 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair as TlsKeyPair, KeyUsagePurpose,
 };
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 use support::operator::{Operator, credentials};
 use support::{Lab, Nats, Ran, Setup, good_witness};

@@ -4,7 +4,7 @@
 mod support;
 
 use sealprove::client::{Collected, Ticket};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 use support::{Lab, Service, Setup, eventually, is_alive};
 

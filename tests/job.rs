@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use sealprove::circuit::Circuits;
 use sealprove::client::{Collected, SubmitOptions, Verifier};
-use sealprove::job::{AnswerMode, Lane, Subjects};
-use sealprove::wire::{Code, State, Status};
+use sealprove::protocol::{AnswerMode, Code, Lane, State, Status, Subjects};
 use support::{Lab, Setup, Stored, THRESHOLD, gone, good_witness, sample};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
 use sealprove::client::{ClientError, SubmitOptions, Ticket};
-use sealprove::job::Lane;
-use sealprove::wire::Code;
+use sealprove::protocol::{Code, Lane};
 use serde_json::json;
 use support::{Lab, Service, Setup, THRESHOLD, eventually, good_witness};
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sealprove::circuit::Circuits;
 use sealprove::client::{Client, Collected, SubmitOptions};
 use sealprove::config::ClientConfig;
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 use support::{Lab, Service, Setup};
 

@@ -6,11 +6,9 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use sealprove::bundle::Bundle;
 use sealprove::client::{Collected, Ticket};
-use sealprove::envelope::{Scheme, open};
+use sealprove::protocol::{Bundle, Code, Scheme, open};
 use sealprove::secret::PrivateKey;
-use sealprove::wire::Code;
 use serde_json::Value;
 use support::{Lab, RawJob, Service, Setup, THRESHOLD, good_witness};
 

@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use sealprove::audit::{Chain, Event, JobEnd, Line, SettledBy};
-use sealprove::bundle::{Bundle, BundleCircuit, BundleKey, IdentityKey, LabelledKey, SignedBundle};
-use sealprove::circuit::{Circuits, Proof, PublicInputs, catalogue_digest};
-use sealprove::envelope::{Scheme, generate_key, key_id};
-use sealprove::job::{JobId, JobSubject, Lane, Subjects, Tenant, VerifyingKeyDigest};
-use sealprove::wire::{
-    self, Answer, AnswerHeader, Base64, CancelReply, CancelResult, Code, JobHeader, Outcome, State, Status,
-    Timings, VerifyingKeyPin,
+use sealprove::circuit::{Circuits, Proof, PublicInputs};
+use sealprove::protocol::{
+    self, Answer, AnswerHeader, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code,
+    IdentityKey, JobHeader, JobId, JobSubject, LabelledKey, Lane, Outcome, Scheme, Sha256Digest,
+    SignedBundle, State, Status, Subjects, Tenant, Timings, VerifyingKeyPin, catalogue_digest, generate_key,
+    key_id,
 };
 use serde_json::{Value, json};
 
@@ -123,7 +122,7 @@ fn answer() -> Answer {
         proof: b"a proof".to_vec(),
         public_inputs: PublicInputs(b"public inputs".to_vec()),
         output: Some(b"{}".to_vec()),
-        verifying_key: VerifyingKeyDigest([7; 32]),
+        verifying_key: Sha256Digest([7; 32]),
     };
     let timings = Timings { queued: Some(12), proved: Some(840), ..Timings::default() };
     Answer::proved(&subject(), proof, 1, timings)
@@ -131,8 +130,7 @@ fn answer() -> Answer {
 
 fn bundle() -> Bundle {
     let (_, public) = generate_key(Scheme::X25519);
-    let labelled =
-        [("nu5", [1; 32]), ("nu6", [2; 32])].map(|(label, digest)| (label, VerifyingKeyDigest(digest)));
+    let labelled = [("nu5", [1; 32]), ("nu6", [2; 32])].map(|(label, digest)| (label, Sha256Digest(digest)));
     let circuit = BundleCircuit {
         id: "threshold-v1".parse().unwrap(),
         verifying_key: catalogue_digest(&labelled),
@@ -191,7 +189,7 @@ fn audit_lines() -> [Value; 2] {
 fn cancelled() -> CancelReply {
     let JobSubject { tenant, job, .. } = subject();
     let (result, code) = (CancelResult::Cancelled, Some(Code::Cancelled));
-    CancelReply { version: wire::VERSION.to_owned(), tenant, job, result, code }
+    CancelReply { version: protocol::VERSION.to_owned(), tenant, job, result, code }
 }
 
 #[test]
@@ -266,7 +264,7 @@ fn the_asyncapi_document_is_one() {
         validator.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
     assert!(!validator.is_valid(&json!({ "asyncapi": "3.0.0" })), "the validator takes anything");
-    assert_eq!(document["info"]["version"], wire::VERSION);
+    assert_eq!(document["info"]["version"], protocol::VERSION);
 }
 
 #[test]
@@ -361,7 +359,7 @@ fn assert_headers<'a>(message: &str, headers: impl IntoIterator<Item = (&'a str,
     for name in headers.as_object().unwrap().keys() {
         let mut missing = headers.clone();
         missing.as_object_mut().unwrap().remove(name);
-        let optional = name == wire::H_TAG;
+        let optional = name == protocol::H_TAG;
         assert_eq!(jsonschema::is_valid(&schema, &missing), optional, "{message} without {name}");
     }
 }
@@ -376,7 +374,7 @@ fn the_header_schemas_take_the_headers_of_the_code() {
         verifying_key,
     };
     assert_headers("job", header(VerifyingKeyPin::Any).to_headers());
-    assert_headers("job", header(VerifyingKeyPin::Exactly(VerifyingKeyDigest([7; 32]))).to_headers());
+    assert_headers("job", header(VerifyingKeyPin::Exactly(Sha256Digest([7; 32]))).to_headers());
 
     for code in Code::ALL.iter().copied() {
         assert_headers("answer", AnswerHeader::unauthenticated(code).to_headers());
@@ -387,8 +385,8 @@ fn the_header_schemas_take_the_headers_of_the_code() {
     let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let outcomes = Outcome::ALL.map(Outcome::as_str);
     let properties = &header_schema("answer")["properties"];
-    assert_eq!(properties[wire::H_CODE]["enum"], json!(codes));
-    assert_eq!(properties[wire::H_OUTCOME]["enum"], json!(outcomes));
+    assert_eq!(properties[protocol::H_CODE]["enum"], json!(codes));
+    assert_eq!(properties[protocol::H_OUTCOME]["enum"], json!(outcomes));
 }
 
 /// The cells of the rows of a Markdown document that begin with a code in backticks.
@@ -411,15 +409,15 @@ fn the_table_of_codes_in_the_protocol_is_that_of_the_code() {
         assert_eq!(row[..4], [code.as_str(), code.outcome().as_str(), retryable, code.step()]);
     }
     for name in [
-        wire::H_VERSION,
-        wire::H_KEY,
-        wire::H_EXPIRES,
-        wire::H_ANSWER,
-        wire::H_VERIFYING_KEY,
-        wire::H_OUTCOME,
-        wire::H_CODE,
-        wire::H_TAG,
-        wire::H_CONTENT_TYPE,
+        protocol::H_VERSION,
+        protocol::H_KEY,
+        protocol::H_EXPIRES,
+        protocol::H_ANSWER,
+        protocol::H_VERIFYING_KEY,
+        protocol::H_OUTCOME,
+        protocol::H_CODE,
+        protocol::H_TAG,
+        protocol::H_CONTENT_TYPE,
     ] {
         assert!(text.contains(&format!("`{name}`")), "docs/PROTOCOL.md does not say {name}");
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Config;
 use sealprove::client::{Collected, Ticket};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 use support::{Lab, Nats, Service, Setup, eventually, gone, is_alive};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull;
 use futures_util::StreamExt;
 use sealprove::client::{Collected, SubmitOptions};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 use support::{Lab, RawJob, Setup, THRESHOLD, eventually, good_witness, unix_now};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::Value;
 use support::{Lab, Service, Setup, eventually};
 

@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use sealprove::bundle::{Identity, SignedBundle};
-use sealprove::envelope::{AnswerBinding, AnswerSecret, Scheme, key_id, open, public_key};
-use sealprove::job::{Deployment, KeyId, Subjects};
+use sealprove::protocol::{
+    AnswerBinding, AnswerHeader, AnswerSecret, Deployment, Identity, JobHeader, KeyId, Scheme, SignedBundle,
+    Subjects, key_id, open, public_key,
+};
 use sealprove::secret::PrivateKey;
-use sealprove::wire::{AnswerHeader, JobHeader};
 use serde_json::{Value, json};
 
 fn vectors(name: &str) -> Vec<Value> {

@@ -2,9 +2,10 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ed25519_dalek::{Signer, SigningKey};
-use sealprove::bundle::{Bundle, BundleError, IdentityKey, SignedBundle};
-use sealprove::envelope::{Scheme, key_id};
-use sealprove::wire::{Base64, GRACE_SECONDS, LIFETIME_SECONDS_MAX};
+use sealprove::protocol::{
+    Base64, Bundle, BundleError, GRACE_SECONDS, IdentityKey, LIFETIME_SECONDS_MAX, Scheme, SignedBundle,
+    key_id,
+};
 use serde_json::{Value, json};
 
 /// When the bundles are read.

@@ -3,12 +3,10 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
-use sealprove::broker::stored_headers;
-use sealprove::job::{
-    AnswerMode, CircuitId, Deployment, JobId, JobSubject, KeyId, Lane, Subjects, Tenant, VerifyingKeyDigest,
-};
-use sealprove::wire::{
-    Answer, AnswerHeader, CancelReply, Code, HeaderFault, JobHeader, Outcome, Status, VERSION,
+use sealprove::jetstream::stored_headers;
+use sealprove::protocol::{
+    Answer, AnswerHeader, AnswerMode, CancelReply, CircuitId, Code, Deployment, HeaderFault, JobHeader,
+    JobId, JobSubject, KeyId, Lane, Outcome, Status, Subjects, Tenant, VERSION, VerifyingKeyDigest,
     VerifyingKeyPin,
 };
 use serde::Serialize;

@@ -9,10 +9,10 @@ use hpke::inout::InOutBuf;
 use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeS, Serializable, setup_sender_with_rng};
-use sealprove::envelope::{AnswerBinding, AnswerSecret, Scheme, open, public_key, sealed_bytes};
-use sealprove::job::AnswerMode;
+use sealprove::protocol::{
+    AnswerBinding, AnswerHeader, AnswerMode, AnswerSecret, Scheme, open, public_key, sealed_bytes,
+};
 use sealprove::secret::PrivateKey;
-use sealprove::wire::AnswerHeader;
 use serde_json::Value;
 
 use super::headers::{answer_header, pairs};

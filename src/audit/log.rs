@@ -17,11 +17,10 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use super::{Chain, Event, JobEnd, Sha256Digest};
-use crate::clock::unix_now_ms;
+use super::{Chain, Event, JobEnd};
 use crate::config::{AuditConfig, AuditTo};
-use crate::job::JobId;
 use crate::metrics::{AuditLine, Metrics};
+use crate::protocol::{JobId, Sha256Digest, unix_now_ms};
 
 /// How many lines may wait to be written.
 const WAITING_MAX: usize = 10_000;
@@ -150,7 +149,7 @@ fn last_line(folder: &Path) -> io::Result<Option<Sha256Digest>> {
             // What follows the last newline was never written whole.
             let whole = bytes.iter().rposition(|byte| *byte == b'\n').map(|end| &bytes[..end]);
             if let Some(last) = whole.and_then(|whole| whole.rsplit(|byte| *byte == b'\n').next()) {
-                return Ok(Some(Sha256Digest::of(last)));
+                return Ok(Some(Sha256Digest::hash(last)));
             }
         }
     }

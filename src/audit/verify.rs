@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Event, Line, Sha256Digest};
+use super::{Event, Line};
+use crate::protocol::Sha256Digest;
 
 /// A file of an audit log.
 #[derive(Debug, Clone, Copy)]
@@ -177,7 +178,7 @@ fn read_file(file: File<'_>, faults: &mut Vec<Fault>) -> Vec<Entry> {
             continue;
         };
         match serde_json::from_slice(bytes) {
-            Ok(line) => entries.push(Entry { place, hash: Sha256Digest::of(bytes), line }),
+            Ok(line) => entries.push(Entry { place, hash: Sha256Digest::hash(bytes), line }),
             Err(_) => faults.push(Fault::Unreadable(place)),
         }
     }
@@ -223,7 +224,7 @@ fn faults(instance: &str, chain: &[&Entry]) -> Vec<Fault> {
 
 /// A first line follows none, and says that a service has started.
 fn is_first(entry: &Entry) -> bool {
-    entry.line.prev == Sha256Digest::NONE && matches!(entry.line.event, Event::Start(_))
+    entry.line.prev == Sha256Digest::ZERO && matches!(entry.line.event, Event::Start(_))
 }
 
 /// The lines of a chain that stand behind a later one.
@@ -260,7 +261,7 @@ fn found(instance: &str, chain: &[&Entry], known: &BTreeSet<Sha256Digest>) -> Op
 mod tests {
     use super::super::{Chain, Key, Start};
     use super::*;
-    use crate::envelope::Scheme;
+    use crate::protocol::Scheme;
 
     const INSTANCE: &str = "00112233445566778899aabbccddeeff";
 
@@ -296,7 +297,7 @@ mod tests {
         let (first, second) = (lines[..4].concat(), lines[4..].concat());
         // In whichever order its files are named.
         let files = [File { name: "b", bytes: &second }, File { name: "a", bytes: &first }];
-        let report = verify(&files, &[Sha256Digest::of(lines[9].strip_suffix(b"\n").unwrap())]);
+        let report = verify(&files, &[Sha256Digest::hash(lines[9].strip_suffix(b"\n").unwrap())]);
         assert_eq!(report.faults, vec![]);
         assert!(report.chains[0].is_ended && report.chains[0].lines == 10);
     }
@@ -347,14 +348,14 @@ mod tests {
     #[test]
     fn an_end_that_is_cut_off_is_seen_by_whoever_knows_the_last_hash() {
         let lines = chain(INSTANCE, 10);
-        let last = Sha256Digest::of(lines[9].strip_suffix(b"\n").unwrap());
+        let last = Sha256Digest::hash(lines[9].strip_suffix(b"\n").unwrap());
         let cut = lines[..7].concat();
         let report = verify(&[File { name: "f", bytes: &cut }], &[]);
         assert_eq!((report.faults.len(), report.chains[0].is_ended), (0, false));
         let report = verify(&[File { name: "f", bytes: &cut }], &[last]);
         assert_eq!(report.faults, [Fault::NotThere(last)]);
 
-        let earlier = Sha256Digest::of(lines[5].strip_suffix(b"\n").unwrap());
+        let earlier = Sha256Digest::hash(lines[5].strip_suffix(b"\n").unwrap());
         let whole = lines.concat();
         let report = verify(&[File { name: "f", bytes: &whole }], &[earlier]);
         assert!(matches!(report.faults[..], [Fault::NotLast { .. }]), "{report:?}");
@@ -367,7 +368,7 @@ mod tests {
     #[test]
     fn all_of_it_written_anew_is_seen_by_whoever_knows_any_hash() {
         let (old, new) = (chain(INSTANCE, 10), chain(INSTANCE, 11));
-        let last = Sha256Digest::of(old[9].strip_suffix(b"\n").unwrap());
+        let last = Sha256Digest::hash(old[9].strip_suffix(b"\n").unwrap());
         let report = verify(&[File { name: "f", bytes: &new.concat() }], &[last]);
         assert_eq!(report.faults, [Fault::NotThere(last)]);
     }

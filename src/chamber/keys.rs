@@ -13,9 +13,8 @@ use std::ptr::NonNull;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::{ChamberError, stack};
-use crate::envelope::{Scheme, key_id, public_key};
 use crate::frame::ReadyKey;
-use crate::job::KeyId;
+use crate::protocol::{KeyId, Scheme, key_id, public_key};
 use crate::secret::PrivateKey;
 
 /// What the name of a destroyed key ends in.

@@ -15,14 +15,14 @@ use rustix::process::Pid;
 
 use super::{Loaded, LoadedCircuit, allocator, limits, stack};
 use crate::circuit::{InvalidWitness, Proof};
-use crate::clock::{millis, unix_now};
 use crate::config::Sandbox;
-use crate::envelope::{AnswerBinding, Opened, SealError, open};
 use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead, STACK_BYTES};
-use crate::job::{AnswerMode, JobSubject};
+use crate::protocol::{
+    ANSWER_MEDIA_TYPE, Answer, AnswerBinding, AnswerMode, Code, JobHeader, JobSubject, Opened, SKEW_SECONDS,
+    SealError, Timings, millis, open, unix_now,
+};
 use crate::sandbox;
 use crate::secret::Witness;
-use crate::wire::{ANSWER_MEDIA_TYPE, Answer, Code, JobHeader, SKEW_SECONDS, Timings};
 
 /// Runs one job and exits.
 pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loaded) -> ! {

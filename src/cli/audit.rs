@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::output::{count, note, say};
 use super::{Exit, Failure, Outcome_, files};
-use crate::audit::Sha256Digest;
 use crate::audit::verify::{self, Found};
+use crate::protocol::Sha256Digest;
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -13,8 +13,7 @@ use super::progress::Progress;
 use super::{Exit, Failure, Outcome_, named};
 use crate::circuit::{Circuit, Circuits, ProvingKey};
 use crate::client::{Client, Collected, SubmitOptions, Verifier};
-use crate::job::CircuitId;
-use crate::wire::Answer;
+use crate::protocol::{Answer, CircuitId};
 
 #[derive(clap::Args)]
 #[command(after_help = "\

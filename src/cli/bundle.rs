@@ -7,11 +7,10 @@ use std::time::Duration;
 use super::connection::user_client_file;
 use super::output::{self, count, note, say};
 use super::{Connection, Exit, Failure, Outcome_, files, keys, named};
-use crate::bundle::{Bundle, BundleCircuit, IdentityKey, SignedBundle};
 use crate::circuit::Circuits;
-use crate::clock::unix_now;
-use crate::job::{CircuitId, Deployment};
-use crate::wire::VERSION;
+use crate::protocol::{
+    Bundle, BundleCircuit, CircuitId, Deployment, IdentityKey, SignedBundle, VERSION, unix_now,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

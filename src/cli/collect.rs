@@ -10,7 +10,7 @@ use super::signals::unless_stopped;
 use super::{Connection, Exit, Failure, Outcome_};
 use crate::circuit::Circuits;
 use crate::client::{AnswerError, Client, Collected, Ticket, Verifier};
-use crate::wire::{Answer, Code};
+use crate::protocol::{Answer, Code};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use crate::bundle::Identity;
 use crate::circuit::Circuits;
 use crate::client::{Client, ClientError, State};
 use crate::config::ClientConfig;
-use crate::job::Tenant;
+use crate::protocol::{Identity, Tenant};
 
 /// How the deployment is reached; all of it can stand in a file.
 #[derive(clap::Args)]

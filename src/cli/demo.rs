@@ -11,8 +11,7 @@ use super::output::{OutputError, say};
 use super::{Exit, Failure, Outcome_};
 use crate::circuit::{Circuit, Circuits, VerifyError};
 use crate::client::{AnswerError, Client, Collected, SubmitOptions, Verifier};
-use crate::job::CircuitId;
-use crate::wire::Answer;
+use crate::protocol::{Answer, CircuitId};
 
 /// The circuits that are shown where the build has them.
 const SHOWN: [&str; 2] = ["zcash-pczt-v1", "membership-v1"];

@@ -14,15 +14,13 @@ use super::connection::DevFile;
 use super::output::{note, say};
 use super::signals::stop_signal;
 use super::{Exit, Failure, Outcome_, bundle, keys, named};
-use crate::broker::NatsConfig;
-use crate::bundle::{Bundle, IdentityKey};
 use crate::circuit::Circuits;
 use crate::client::{Client, ClientError};
-use crate::clock::unix_now;
-use crate::config::{Admin, AuditConfig, ClientConfig, ServiceConfig, Slots, Streams, TracesConfig};
-use crate::job::CircuitId;
-use crate::service::streams;
-use crate::wire::VERSION;
+use crate::config::{
+    Admin, AuditConfig, ClientConfig, NatsConfig, ServiceConfig, Slots, Streams, TracesConfig,
+};
+use crate::jetstream::topology as streams;
+use crate::protocol::{Bundle, CircuitId, IdentityKey, VERSION, unix_now};
 
 /// How long everything about the environment is good.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -1,19 +1,17 @@
 //! `sealprove doctor`: whether machine, broker, keys and bundle hold what the service promises.
 
-mod deployment;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::dev::{self, Options};
 use super::output::{OutputError, say};
 use super::{Exit, Failure, Outcome_};
-use crate::broker::NatsConfig;
 use crate::circuit::Circuits;
-use crate::config::ServiceConfig;
+use crate::config::{NatsConfig, ServiceConfig};
 use crate::http;
-use crate::service::doctor::{self, Finding, Standing, broker, machine};
-use crate::service::{Setup, doctor::broker::Server};
+use crate::operator::doctor::broker::Server;
+use crate::operator::doctor::{Finding, Standing, broker, deployment, locks, machine};
+use crate::service::Setup;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -64,11 +62,11 @@ impl Args {
 
 pub(super) fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     if let Some(folder) = &args.folder {
-        return examine_locks(folder, &Circuits::new().with(doctor::circuit()));
+        return examine_locks(folder, &Circuits::new().with(locks::circuit()));
     }
     let mut holds = true;
     if args.wants(args.locks) {
-        holds &= locks()?;
+        holds &= examine_in_child()?;
     }
     if let Some(path) = &args.config {
         let config = ServiceConfig::read(path)?;
@@ -150,8 +148,8 @@ async fn system_servers(args: &Args, config: &ServiceConfig) -> Result<Vec<Serve
 
 /// Makes a throw-away deployment, and examines the locks in a process of its own: one that is locked can clear
 /// nothing away.
-fn locks() -> Result<bool, Failure> {
-    let circuits = Circuits::new().with(doctor::circuit());
+fn examine_in_child() -> Result<bool, Failure> {
+    let circuits = Circuits::new().with(locks::circuit());
     let folder = tempfile::Builder::new().prefix("sealprove-doctor-").tempdir()?;
     dev::configure(&Options::smallest(), folder.path(), 0, &circuits)?;
     let examined =
@@ -164,7 +162,7 @@ fn examine_locks(folder: &Path, circuits: &Circuits) -> Outcome_ {
     let config = ServiceConfig::read(&folder.join("sealprove.toml"))?;
     let setup = Setup::new(config, circuits)?;
     super::on_runtime(async {
-        let findings = doctor::examine(setup).await.map_err(Failure::from)?;
+        let findings = locks::examine(setup).await.map_err(Failure::from)?;
         Ok(if report(&findings)? { Exit::Done } else { Exit::Failed })
     })
 }

@@ -13,10 +13,8 @@ use std::time::Duration;
 use super::files::{self, FileError};
 use super::output::{self, OutputError, count, note, say};
 use super::{Exit, Failure, Outcome_};
-use crate::clock::unix_now;
-use crate::envelope::{Scheme, generate_key};
-use crate::job::KeyId;
-use crate::keyring::{KeyRecord, KeyState, Keyring, KeyringError, Life};
+use crate::operator::keyring::{KeyRecord, KeyState, Keyring, KeyringError, Life};
+use crate::protocol::{KeyId, Scheme, generate_key, unix_now};
 use crate::secret::PrivateKey;
 
 #[derive(clap::Args)]
@@ -278,7 +276,7 @@ fn write_json(path: &Path, record: &KeyRecord) -> Result<(), Failure> {
 }
 
 /// The keys of a folder; private keys are not read.
-pub(super) fn read(folder: &Path) -> Result<Keyring, Failure> {
+pub(crate) fn read(folder: &Path) -> Result<Keyring, Failure> {
     let mut records: Vec<KeyRecord> = Vec::new();
     let entries = std::fs::read_dir(folder).map_err(|error| {
         Failure::new(Exit::Failed, format!("read the keys in {}: {error}", folder.display()))

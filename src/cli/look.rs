@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use super::output::{self, OutputError, note, say};
 use super::{Connection, Exit, Failure, Outcome_, bundle, files, named};
-use crate::bundle::BundleCircuit;
 use crate::circuit::Circuits;
 use crate::client::{Ticket, Verifier};
-use crate::job::{CircuitId, JobId};
-use crate::wire::Answer;
+use crate::protocol::{Answer, BundleCircuit, CircuitId, JobId};
 
 #[derive(clap::Args)]
 pub(super) struct CheckArgs {

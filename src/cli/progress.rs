@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::note;
-use crate::wire::{State, Status};
+use crate::protocol::{State, Status};
 
 /// A line that says what is being done, and, once a proof is being made, how far it should be.
 pub(super) struct Progress {
@@ -50,7 +50,7 @@ impl Progress {
         let (since, _) = *self.proving.get_or_insert_with(|| (Instant::now(), expected));
         self.bar.set_style(bar());
         self.bar.set_length(expected_ms.max(1));
-        self.bar.set_position(crate::clock::millis(since.elapsed()).min(expected_ms));
+        self.bar.set_position(crate::protocol::millis(since.elapsed()).min(expected_ms));
         self.bar.set_message(format!("proving, about {} s", expected.as_secs_f32().ceil()));
     }
 

@@ -12,8 +12,10 @@ use super::{Exit, Failure, Outcome_};
 use crate::circuit::Circuits;
 use crate::client::ClientError;
 use crate::config::{Sandbox, ServiceConfig};
-use crate::job::{CircuitId, Deployment};
-use crate::service::{self, ServiceError, Setup, doctor, streams};
+use crate::jetstream::topology as streams;
+use crate::operator::doctor::locks;
+use crate::protocol::{CircuitId, Deployment};
+use crate::service::{self, NoChamber, RunError, Setup, SetupError};
 use crate::{chamber, launcher};
 
 #[derive(clap::Args)]
@@ -67,8 +69,20 @@ pub(super) struct LauncherArgs {
     chamber: Vec<OsString>,
 }
 
-impl From<ServiceError> for Failure {
-    fn from(error: ServiceError) -> Self {
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+impl From<NoChamber> for Failure {
+    fn from(error: NoChamber) -> Self {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
         Failure::new(Exit::Failed, error)
     }
 }
@@ -112,7 +126,7 @@ pub(super) fn chamber(args: &ChamberArgs, circuits: &Circuits) -> Outcome_ {
         jobs_max: args.jobs_max,
         sandbox: args.sandbox,
     };
-    let circuits = circuits.clone().with(doctor::circuit()).retain(|id| args.circuits.contains(id));
+    let circuits = circuits.clone().with(locks::circuit()).retain(|id| args.circuits.contains(id));
     chamber::run(&config, &circuits, control)?;
     Ok(Exit::Done)
 }

@@ -10,7 +10,7 @@ use super::signals::unless_stopped;
 use super::{Connection, Exit, Outcome_, files};
 use crate::circuit::Circuits;
 use crate::client::{Client, ClientError, SealedJob, SubmitOptions};
-use crate::job::{AnswerMode, CircuitId, Lane};
+use crate::protocol::{AnswerMode, CircuitId, Lane};
 
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use super::output::{self, note, say};
 use super::{Exit, Failure, Outcome_, files};
 use crate::config::{ServiceConfig, UserKey};
-use crate::job::Tenant;
-use crate::service::accounts::Deployment;
+use crate::jetstream::accounts::Deployment;
+use crate::protocol::Tenant;
 
 #[derive(clap::Args)]
 pub(super) struct Args {

@@ -14,13 +14,12 @@ use serde::Serialize;
 use super::output::{self, say};
 use super::signals::unless_stopped;
 use super::{Connection, Exit, Failure, Outcome_};
-use crate::broker::NatsConfig;
-use crate::clock::unix_now;
+use crate::config::NatsConfig;
 use crate::config::ServiceConfig;
 use crate::http;
-use crate::job::Tenant;
-use crate::service::board::Top;
-use crate::service::overview::{self, Overview};
+use crate::operator::overview::{self, Overview};
+use crate::protocol::{Tenant, unix_now};
+use crate::service::status::Snapshot as Top;
 
 #[derive(clap::Args)]
 pub(super) struct Args {

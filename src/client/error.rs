@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::StateError;
-use crate::broker::{ConnectError, PublishError, ReadError};
-use crate::bundle::BundleError;
 use crate::circuit::InvalidWitness;
-use crate::envelope::SealError;
-use crate::job::CircuitId;
+use crate::jetstream::{ConnectError, PublishError, ReadError};
+use crate::protocol::{BundleError, CircuitId, SealError};
 
 /// Why something could not be done. Each names its step; causes are in `source`.
 #[derive(Debug, thiserror::Error)]

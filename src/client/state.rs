@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::bundle::{Identity, SignedBundle};
 use crate::config::ClientConfig;
+use crate::protocol::{Identity, SignedBundle};
 
 /// What was kept cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub struct State {
 
 impl State {
     /// The configured folder, else `$XDG_STATE_HOME/sealprove`, else `~/.local/state/sealprove`.
-    pub fn of(config: &ClientConfig) -> Self {
+    pub fn new(config: &ClientConfig) -> Self {
         State { folder: config.state.clone().or_else(Self::default_folder) }
     }
 
@@ -89,8 +89,7 @@ fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::{Bundle, IdentityKey};
-    use crate::wire::VERSION;
+    use crate::protocol::{Bundle, IdentityKey, VERSION};
 
     fn signed(key: &IdentityKey, serial: u64) -> SignedBundle {
         let bundle = Bundle {

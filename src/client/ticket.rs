@@ -9,14 +9,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{Bundle, BundleCircuit};
 use crate::circuit::PublicInputs;
-use crate::clock::unix_now;
-use crate::envelope::{AnswerSecret, Sealed};
-use crate::job::{
-    AnswerMode, CircuitId, Deployment, JobId, JobSubject, KeyId, Lane, Tenant, VerifyingKeyDigest,
+use crate::protocol::{
+    AnswerMode, AnswerSecret, Base64, Bundle, BundleCircuit, CircuitId, Deployment, JobHeader, JobId,
+    JobSubject, KeyId, Lane, Sealed, Tenant, VERSION, VerifyingKeyDigest, VerifyingKeyPin, unix_now,
 };
-use crate::wire::{Base64, JobHeader, VERSION, VerifyingKeyPin};
 
 /// A ticket cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 
 use super::Ticket;
 use crate::circuit::{BuildError, Circuits, Proof, VerifyError, VerifyingKey};
-use crate::job::CircuitId;
-use crate::wire::{Answer, Code};
+use crate::protocol::{Answer, CircuitId, Code};
 
 /// An answer does not stand.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 
-use crate::job::{BadName, CircuitId, Tenant};
+use crate::protocol::{BadName, CircuitId, Tenant};
 
 /// All tenants of a deployment, of which there is at least one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

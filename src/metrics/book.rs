@@ -9,7 +9,7 @@ use prometheus::{
     Registry,
 };
 
-use crate::job::CircuitId;
+use crate::protocol::CircuitId;
 
 /// The circuit of a job whose circuit is not here.
 const OTHER: &str = "other";

@@ -7,8 +7,7 @@
 use prometheus::{GaugeVec, IntGauge};
 
 use super::book::{Book, Label};
-use crate::bundle::Bundle;
-use crate::envelope::Scheme;
+use crate::protocol::{Bundle, Scheme};
 
 /// For how long can clients seal?
 pub struct Bundles {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
 
 use super::book::{Book, Circuits, Label};
-use crate::audit::Cause;
 use crate::frame::Locks;
-use crate::job::CircuitId;
+use crate::frame::StartCause;
+use crate::protocol::CircuitId;
 
 const READY: &str = "ready";
 const DESTROYED: &str = "destroyed";
@@ -35,7 +35,7 @@ impl Chambers {
             circuits: book.circuits(),
             starts: book.counters(
                 ("sealprove_chamber_starts_total", "How often was a chamber started, and why?"),
-                &[Label::of("reason", Cause::ALL, Cause::as_str)],
+                &[Label::of("reason", StartCause::ALL, StartCause::as_str)],
             ),
             keys: book.gauges(
                 (
@@ -78,7 +78,7 @@ impl Chambers {
     }
 
     /// A chamber is being started.
-    pub fn started(&self, reason: Cause) {
+    pub fn started(&self, reason: StartCause) {
         self.starts.with_label_values(&[reason.as_str()]).inc();
     }
 

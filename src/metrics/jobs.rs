@@ -6,8 +6,7 @@ use prometheus::{HistogramVec, IntCounter, IntCounterVec};
 
 use super::book::{Book, Circuits, Label};
 use super::labels::{Phase, Winner};
-use crate::job::{CircuitId, Lane};
-use crate::wire::{CancelResult, Code, Outcome};
+use crate::protocol::{CancelResult, CircuitId, Code, Lane, Outcome};
 
 /// Upper bounds in seconds: a seal opens in a millisecond, a proof may take half an hour.
 const SECONDS: [f64; 18] = [

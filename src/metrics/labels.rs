@@ -1,27 +1,6 @@
 //! The closed sets that only metrics and those who count have. Others are the protocol's own: outcomes, codes,
 //! lanes, ends of processes.
 
-/// A closed set with its names: an enum, all of its values, and each value's name as a label.
-macro_rules! closed_set {
-    ($(#[$doc:meta])* $set:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $set {
-            $($(#[$value_doc])* $value,)*
-        }
-
-        impl $set {
-            /// All of them.
-            pub const ALL: &'static [$set] = &[$($set::$value,)*];
-
-            /// Its name as a label.
-            pub fn as_str(self) -> &'static str {
-                match self { $($set::$value => $text,)* }
-            }
-        }
-    };
-}
-
 closed_set! {
     /// A step of a job's path whose duration is measured.
     Phase {

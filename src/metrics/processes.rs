@@ -4,7 +4,7 @@ use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::book::{Book, Circuits, Label};
 use crate::frame::End;
-use crate::job::CircuitId;
+use crate::protocol::CircuitId;
 
 const FREE: &str = "free";
 const BUSY: &str = "busy";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::{Gauge, GaugeVec, IntGauge, IntGaugeVec};
 
 use super::book::{Book, Label};
-use crate::job::{Lane, Tenant};
+use crate::protocol::{Lane, Tenant};
 
 const WAITING: &str = "waiting";
 const IN_FLIGHT: &str = "in_flight";

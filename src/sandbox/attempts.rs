@@ -9,7 +9,7 @@ use crate::circuit::{
     VerifyError, VerifyingKey,
 };
 use crate::frame::End;
-use crate::job::{CircuitId, VerifyingKeyDigest};
+use crate::protocol::{CircuitId, Sha256Digest, VerifyingKeyDigest};
 
 /// The ceiling that the doctor gives its jobs, in bytes.
 pub(crate) const MEMORY_BYTES: u64 = 32 << 20;
@@ -100,7 +100,7 @@ impl Attempts {
     }
 }
 
-const VERIFYING_KEY: VerifyingKeyDigest = VerifyingKeyDigest([0; 32]);
+const VERIFYING_KEY: VerifyingKeyDigest = Sha256Digest([0; 32]);
 
 impl Circuit for Attempts {
     fn descriptor(&self) -> Descriptor {

@@ -1,10 +1,8 @@
 //! What a client makes of what lies on its answer's subject.
 
 use super::{File, counted, judge_all};
-use crate::client::believe;
-use crate::envelope::{AnswerBinding, AnswerSecret};
-use crate::job::{JobSubject, Lane};
-use crate::wire::{Answer, AnswerHeader};
+
+use crate::protocol::{Answer, AnswerBinding, AnswerHeader, AnswerSecret, JobSubject, Lane, believe};
 
 fn verdict(file: &File) -> String {
     let hint = "hint".to_owned();

@@ -1,8 +1,7 @@
 //! What a client makes of a signed bundle, and which of its keys it seals to.
 
 use super::{File, counted, judge_all};
-use crate::bundle::{BundleError, SignedBundle};
-use crate::envelope::Scheme;
+use crate::protocol::{BundleError, Scheme, SignedBundle};
 
 fn verdict(file: &File) -> String {
     let signed = SignedBundle::from_json(&file.base64("signed"));

@@ -3,28 +3,29 @@
 use serde_json::json;
 
 use super::{File, counted, judge_all};
-use crate::bundle::{Bundle, BundleCircuit, IdentityKey};
 use crate::circuit::{Circuit, ProvingKey};
 use crate::circuits::credentials::threshold::Threshold;
 use crate::config::Tenants;
-use crate::envelope::{Scheme, key_id, open, public_key};
 use crate::frame::ReadyKey;
-use crate::job::{CircuitId, Deployment, KeyId, Subjects, VerifyingKeyDigest};
+use crate::protocol::{
+    Bundle, BundleCircuit, CircuitId, Code, Deployment, IdentityKey, JobHeader, KeyId, Scheme, Subjects,
+    VerifyingKeyDigest, key_id, open, public_key,
+};
 use crate::secret::PrivateKey;
-use crate::service::admission::{Keys, Message, NotNow, Recipient, judge};
-use crate::wire::{Code, JobHeader};
+use crate::service::job::admission::{Admission, Message, Recipient, check};
+use crate::service::prover::ChamberKeys;
 
 /// The recipient that a file describes.
 struct Held {
     private: Vec<(ReadyKey, PrivateKey)>,
-    keys: Keys,
+    keys: ChamberKeys,
     bundle: Bundle,
 }
 
 impl Held {
     fn of(file: &File) -> Self {
         let private: Vec<_> = file.all("key").map(held_key).collect();
-        let keys = Keys {
+        let keys = ChamberKeys {
             ready: private.iter().map(|(ready, _)| ready.clone()).collect(),
             destroyed: file.all("destroyed").map(|id| id.parse().unwrap()).collect(),
         };
@@ -84,15 +85,15 @@ fn verdict(file: &File, proving_key: &dyn ProvingKey) -> String {
         circuits: &held.bundle.circuits,
         tenants: &tenants,
         keys: Some(&held.keys),
-        done_at_ms: now * 1000,
+        earliest_finish_ms: now * 1000,
     };
     let payload = file.base64("payload");
     let stored_at = file.parsed("stored-at");
     let message = Message { subject: &subject, headers: file.headers(), payload: &payload, stored_at };
-    match judge(message, &recipient) {
-        Ok(header) => opened(file, &held, &header, &payload, proving_key),
-        Err(NotNow::Refused(code)) => name(code),
-        Err(other) => panic!("{}: {other:?}", file.name),
+    match check(message, &recipient) {
+        Admission::Prove(header) => opened(file, &held, &header, &payload, proving_key),
+        Admission::Refuse(code) => name(code),
+        other @ Admission::Retry(_) => panic!("{}: {other:?}", file.name),
     }
 }
 

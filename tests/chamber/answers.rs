@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use sealprove::envelope::Scheme;
 use sealprove::frame::{End, Event, ReadyKey};
-use sealprove::job::{AnswerMode, VerifyingKeyDigest};
-use sealprove::wire::Code;
+use sealprove::protocol::{AnswerMode, Code, Scheme, VerifyingKeyDigest};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -21,7 +19,7 @@ fn a_chamber_says_which_keys_and_circuits_it_has() {
     assert_eq!(keys, &[ReadyKey { id: id_of(&chamber.key), scheme: Scheme::X25519 }]);
     assert_eq!(circuits.len(), 14);
     let sleeps = circuits.iter().find(|circuit| circuit.id.as_str() == "sleeps-v1").unwrap();
-    assert_eq!(sleeps.verifying_key, VerifyingKeyDigest(Sha256::digest("sleeps-v1").into()));
+    assert_eq!(sleeps.verifying_key, Sha256Digest(Sha256::digest("sleeps-v1").into()));
     assert!(circuits.iter().all(|circuit| circuit.id.as_str() != "differs-v1"), "it was not asked for");
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use sealprove::frame::{self, End, Event, ORDER_BYTES, Order};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 
 use crate::harness::{Chamber, MEMORY_BYTES, is_alive, is_closed};

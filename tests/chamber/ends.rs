@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use sealprove::frame::{End, FrameError};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::{Value, json};
 
 use crate::harness::{Chamber, NoFrame, Sent, is_alive, wait_until};

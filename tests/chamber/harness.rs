@@ -10,11 +10,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Pid;
-use sealprove::envelope::{AnswerBinding, AnswerSecret, Scheme, Sealed, key_id, public_key, seal};
 use sealprove::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
-use sealprove::job::{AnswerMode, Deployment, JobId, JobSubject, KeyId, Lane, Tenant};
+use sealprove::protocol::{
+    Answer, AnswerBinding, AnswerHeader, AnswerMode, AnswerSecret, Deployment, JobHeader, JobId, JobSubject,
+    KeyId, Lane, Scheme, Sealed, Tenant, VerifyingKeyPin, key_id, public_key, seal,
+};
 use sealprove::secret::PrivateKey;
-use sealprove::wire::{Answer, AnswerHeader, JobHeader, VerifyingKeyPin};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -178,7 +179,7 @@ impl Chamber {
     pub(crate) fn job_of_header(&self, header: JobHeader, witness: &[u8]) -> Job {
         let info = header.info(&DEPLOYMENT.parse::<Deployment>().unwrap());
         let sealed = seal(Scheme::X25519, &public_key(Scheme::X25519, &self.key), &info, witness).unwrap();
-        let head = JobHead::of(header, 1, 7);
+        let head = JobHead::new(header, 1, 7);
         Job { head, info, sealed, limit_ms: 60_000, memory_bytes: MEMORY_BYTES, threads: 1 }
     }
 

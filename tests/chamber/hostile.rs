@@ -5,7 +5,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use sealprove::frame::End;
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::{Value, json};
 
 use crate::harness::{Chamber, MEMORY_BYTES, Sent, report};
@@ -323,7 +323,7 @@ fn a_job_gets_the_memory_that_it_was_granted_and_no_more() {
 fn search(chamber: &mut Chamber, compares: bool) -> Value {
     let needle = hex::encode(chamber.key.expose());
     let decoy =
-        hex::encode(sealprove::envelope::generate_key(sealprove::envelope::Scheme::X25519).0.expose());
+        hex::encode(sealprove::protocol::generate_key(sealprove::protocol::Scheme::X25519).0.expose());
     let script = json!({"needle": needle, "decoy": decoy, "compares": compares});
     let mut sent = chamber.start_job("searches-v1", &script);
     let found = report(sent.answer().0);

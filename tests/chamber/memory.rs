@@ -35,7 +35,7 @@ fn a_job_has_no_key_in_its_memory_when_it_checks_its_witness() {
     let mut chamber = Chamber::unlocked();
     let needle = hex::encode(chamber.key.expose());
     let decoy =
-        hex::encode(sealprove::envelope::generate_key(sealprove::envelope::Scheme::X25519).0.expose());
+        hex::encode(sealprove::protocol::generate_key(sealprove::protocol::Scheme::X25519).0.expose());
     for _ in 0..3 {
         let mut sent = chamber.start_job("probes-v1", &json!({"needle": needle, "decoy": decoy}));
         let found = report(sent.answer().0)["found"].clone();
@@ -68,7 +68,7 @@ fn the_chamber_keeps_a_key_in_one_place_and_a_job_in_none() {
 fn what_a_job_knew_is_nowhere_in_the_chamber() {
     let mut chamber = Chamber::start();
     let secret =
-        hex::encode(sealprove::envelope::generate_key(sealprove::envelope::Scheme::X25519).0.expose());
+        hex::encode(sealprove::protocol::generate_key(sealprove::protocol::Scheme::X25519).0.expose());
     let witness = json!({"secret": secret, "ms": 60_000});
     let sent = chamber.start_job("sleeps-v1", &witness);
     let job = chamber.pid_of(sent.ticket).cast_unsigned();

@@ -1,10 +1,11 @@
 //! Jobs that are refused: what each is told, and what nobody is told.
 
 use sealprove::circuit::InvalidWitness;
-use sealprove::envelope::{Scheme, generate_key, public_key, seal};
 use sealprove::frame::{End, ReplyHead};
-use sealprove::job::{AnswerMode, JobId, Lane, VerifyingKeyDigest};
-use sealprove::wire::{Answer, Code, JobHeader, SKEW_SECONDS, VerifyingKeyPin};
+use sealprove::protocol::{
+    Answer, AnswerMode, Code, JobHeader, JobId, Lane, SKEW_SECONDS, Scheme, VerifyingKeyDigest,
+    VerifyingKeyPin, generate_key, public_key, seal,
+};
 use serde_json::json;
 
 use crate::harness::{Chamber, Job, id_of, message, unix_now};
@@ -52,7 +53,7 @@ fn a_seal_opens_under_no_other_header() {
         ("job", |head| head.job = JobId::random()),
         ("expires", |head| head.expires += 1),
         ("answer", |head| head.answer = AnswerMode::Open),
-        ("verifying key", |head| head.verifying_key = Some(VerifyingKeyDigest([7; 32]))),
+        ("verifying key", |head| head.verifying_key = Some(Sha256Digest([7; 32]))),
     ];
     let mut chamber = Chamber::start();
     for (field, change) in changes {
@@ -107,7 +108,7 @@ fn what_the_network_side_should_have_refused_is_refused_again() {
     let changes: [(Code, Change); 3] = [
         (Code::CircuitNotFound, |header| header.subject.circuit = "unheard-of-v1".parse().unwrap()),
         (Code::VerifyingKeyMismatch, |header| {
-            header.verifying_key = VerifyingKeyPin::Exactly(VerifyingKeyDigest([7; 32]));
+            header.verifying_key = VerifyingKeyPin::Exactly(Sha256Digest([7; 32]));
         }),
         (Code::Expired, |header| header.expires = unix_now() - SKEW_SECONDS - 2),
     ];

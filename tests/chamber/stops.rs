@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use sealprove::frame::End;
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 
 use crate::harness::{Chamber, is_alive, is_closed, wait_until};

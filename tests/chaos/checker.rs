@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::prelude::*;
 use sealprove::circuit::Circuits;
 use sealprove::client::{Ticket, Verifier};
-use sealprove::envelope::{AnswerBinding, AnswerSecret};
-use sealprove::wire::{Answer, AnswerHeader, Code};
+use sealprove::protocol::{Answer, AnswerBinding, AnswerHeader, AnswerSecret, Code};
 use serde_json::Value;
 
 use crate::Trouble;

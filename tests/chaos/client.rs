@@ -12,7 +12,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use sealprove::circuit::Circuits;
 use sealprove::client::{Client, Collected, SealedJob, SubmitOptions};
 use sealprove::config::ClientConfig;
-use sealprove::job::{AnswerMode, JobId, Lane, Subjects};
+use sealprove::protocol::{AnswerMode, JobId, Lane, Subjects};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
 use futures_util::StreamExt;
-use sealprove::broker::stored_headers;
+use sealprove::jetstream::stored_headers;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 

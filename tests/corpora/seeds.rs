@@ -4,14 +4,14 @@ mod frames;
 mod headers;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use sealprove::bundle::{Bundle, BundleCircuit, BundleKey};
 use sealprove::circuit::Circuit;
 use sealprove::circuits::credentials::membership::Membership;
 use sealprove::circuits::credentials::threshold::Threshold;
 use sealprove::circuits::zcash::ZcashPczt;
-use sealprove::envelope::{Scheme, key_id, sealed_bytes};
-use sealprove::job::{JobSubject, Subjects, VerifyingKeyDigest};
-use sealprove::wire::{Answer, Base64, CancelReply, CancelResult, Code, State, Status, Timings, VERSION};
+use sealprove::protocol::{
+    Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, JobSubject, Scheme,
+    State, Status, Subjects, Timings, VERSION, VerifyingKeyDigest, key_id, sealed_bytes,
+};
 use serde_json::{Value, json};
 
 use super::Seed;
@@ -66,7 +66,7 @@ fn subjects() -> Vec<Seed> {
             ("name-of-a-deployment", "eu.example_1".to_owned()),
             ("name-of-a-job", JOB_ID.to_owned()),
             ("name-of-a-key-in-upper-case", KEY_ID.to_uppercase()),
-            ("name-of-a-verifying-key", VerifyingKeyDigest([0xab; 32]).to_string()),
+            ("name-of-a-verifying-key", Sha256Digest([0xab; 32]).to_string()),
             ("name-of-a-code", Code::AttemptsExhausted.to_string()),
             ("name-not-ascii", "d\u{e9}faut".to_owned()),
         ],
@@ -78,7 +78,7 @@ fn documents() -> Vec<Seed> {
         proof: vec![1; 40],
         public_inputs: sealprove::circuit::PublicInputs(vec![2; 64]),
         output: Some(vec![3; 5]),
-        verifying_key: VerifyingKeyDigest([1; 32]),
+        verifying_key: Sha256Digest([1; 32]),
     };
     let proved = Answer::proved(&subject(), proof, 1, timings());
     let refused = Answer::error(&subject(), Code::InvalidWitness, 2, Timings::default());

@@ -7,7 +7,7 @@
 use std::error::Error;
 
 use sealprove::circuit::Circuits;
-use sealprove::envelope::{Scheme, open};
+use sealprove::protocol::{Scheme, open};
 use sealprove::secret::PrivateKey;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use sealprove::envelope::Scheme;
+use sealprove::protocol::Scheme;
 use tempfile::TempDir;
 
 use crate::cores;

@@ -21,8 +21,7 @@ mod support;
 use std::fs;
 use std::process::ExitCode;
 
-use sealprove::envelope::Scheme;
-use sealprove::wire::Code;
+use sealprove::protocol::{Code, Scheme};
 use tempfile::TempDir;
 
 use needles::{Encoding, Kind, Needles, Recognisable, What};

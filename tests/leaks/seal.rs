@@ -6,7 +6,7 @@ use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce, Tag};
 use hkdf::Hkdf;
 use ml_kem::kem::Decapsulate;
 use ml_kem::ml_kem_768;
-use sealprove::envelope::Scheme;
+use sealprove::protocol::Scheme;
 use sha2::{Digest, Sha256};
 use sha3::Sha3_256;
 use shake::{ExtendableOutput, Shake256, Update, XofReader};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealprove::circuit::Circuits;
-use sealprove::job::Tenant;
 use sealprove::metrics::Metrics;
+use sealprove::protocol::Tenant;
 
 use crate::support::Lab;
 

@@ -6,7 +6,7 @@ use sealprove::circuit::{
     BuildError, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
     VerifyError, VerifyingKey,
 };
-use sealprove::job::VerifyingKeyDigest;
+use sealprove::protocol::{Sha256Digest, VerifyingKeyDigest};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -65,7 +65,7 @@ pub(crate) struct Rogue {
 
 impl Rogue {
     pub(crate) fn new(id: &'static str, act: Act) -> Self {
-        let key = VerifyingKeyDigest(Sha256::digest(id).into());
+        let key = Sha256Digest(Sha256::digest(id).into());
         Rogue { id, check: |_| Ok(()), act, pinned: key, built: key, honest: true }
     }
 
@@ -81,7 +81,7 @@ impl Rogue {
 
     /// Builds other keys than it pins.
     pub(crate) fn building_other_keys(self) -> Self {
-        Rogue { built: VerifyingKeyDigest(Sha256::digest("something else").into()), ..self }
+        Rogue { built: Sha256Digest(Sha256::digest("something else").into()), ..self }
     }
 
     fn tag(&self, salt: &[u8], inputs: &PublicInputs) -> Vec<u8> {

@@ -1,8 +1,7 @@
 //! `garbles-v1` writes to the connection of its own process.
 
 use sealprove::frame::{self, ReplyHead};
-use sealprove::job::AnswerMode;
-use sealprove::wire::{ANSWER_MEDIA_TYPE, Code, Timings};
+use sealprove::protocol::{ANSWER_MEDIA_TYPE, AnswerMode, Code, Timings};
 use serde::Deserialize;
 
 /// What it writes.

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use async_nats::jetstream;
-use sealprove::bundle::{Bundle, SignedBundle};
 use sealprove::circuit::Circuits;
 use sealprove::client::{Client, Collected, SubmitOptions, Ticket};
 use sealprove::config::ClientConfig;
-use sealprove::job::{CircuitId, JobId};
-use sealprove::wire::Answer;
+use sealprove::protocol::{Answer, Bundle, CircuitId, JobId, SignedBundle};
 use tempfile::TempDir;
 
 use super::raw::Stored;

@@ -3,10 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::{Client, HeaderMap, jetstream};
-use sealprove::bundle::{Bundle, BundleKey};
-use sealprove::envelope::{AnswerBinding, Scheme, Sealed, seal};
-use sealprove::job::{AnswerMode, Deployment, JobId, JobSubject, Lane, Subjects};
-use sealprove::wire::{Answer, AnswerHeader, Code, JobHeader, VerifyingKeyPin};
+use sealprove::protocol::{
+    Answer, AnswerBinding, AnswerHeader, AnswerMode, Bundle, BundleKey, Code, Deployment, JobHeader, JobId,
+    JobSubject, Lane, Scheme, Sealed, Subjects, VerifyingKeyPin, seal,
+};
 
 /// A job message.
 pub struct RawJob {

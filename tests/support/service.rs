@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sealprove::job::JobId;
+use sealprove::protocol::JobId;
 use serde_json::Value;
 
 use super::eventually;

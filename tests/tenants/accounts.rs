@@ -4,7 +4,7 @@ use std::process::Command;
 
 use nkeys::KeyPair;
 use sealprove::client::Collected;
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 
 use crate::deployment::{Deployment, Users};
 use crate::support::operator::{Operator, credentials};
@@ -127,7 +127,7 @@ async fn the_claims_do_the_same_in_operator_mode() {
     }
     // One in the other's name is nobody's.
     let stranger = deployment.client_in_name_of(&names[0], &names[1]).await;
-    assert!(stranger.cancel(&sealprove::job::JobId::random()).await.is_err());
+    assert!(stranger.cancel(&sealprove::protocol::JobId::random()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 //! where much of it must succeed.
 
 use async_nats::HeaderMap;
-use sealprove::job::JobId;
+use sealprove::protocol::JobId;
 
 use crate::outcome::Attacker;
 

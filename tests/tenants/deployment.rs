@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use async_nats::jetstream;
-use sealprove::broker::NatsConfig;
 use sealprove::client::{Client, Collected, SubmitOptions, Ticket};
 use sealprove::config::ClientConfig;
-use sealprove::job::Tenant;
+use sealprove::config::NatsConfig;
+use sealprove::protocol::Tenant;
 use tempfile::TempDir;
 
 use crate::support::{Lab, Nats, PATIENCE, Ran, Setup, sealprove};

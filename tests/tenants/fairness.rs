@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sealprove::client::{Client, SubmitOptions};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 
 use crate::deployment::tenant;

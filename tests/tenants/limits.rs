@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sealprove::client::{ClientError, Collected, SubmitOptions, Ticket};
-use sealprove::wire::Code;
+use sealprove::protocol::Code;
 use serde_json::json;
 
 use crate::deployment::tenant;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::{Client, Event, HeaderMap, Message, StatusCode, jetstream};
 use futures_util::StreamExt;
-use sealprove::broker::NatsConfig;
+use sealprove::config::NatsConfig;
 use serde_json::Value;
 
 /// How long an attacker waits for what comes of an attempt.

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use sealprove::broker::NatsConfig;
 use sealprove::client::{Cancellation, ClientError, Collected, SubmitOptions, Ticket};
-use sealprove::job::JobId;
-use sealprove::wire::Code;
+use sealprove::config::NatsConfig;
+use sealprove::protocol::{Code, JobId};
 use serde_json::json;
 
 use crate::attacks::{self, Known};

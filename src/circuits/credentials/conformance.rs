@@ -7,7 +7,7 @@ use super::Base;
 use super::field::Element;
 use super::keys::{Halo2Circuit, LABEL, Prover};
 use crate::circuit::{Circuit, InvalidWitness, Proof, ProvingKey, PublicInputs, VerifyError, VerifyingKey};
-use crate::job::VerifyingKeyDigest;
+use crate::protocol::Sha256Digest;
 
 /// Whoever skips the check and proves a false statement gets bytes that nobody takes.
 pub(super) fn no_proof_comes_of_a_wrong_assignment<C: Halo2Circuit>(
@@ -111,7 +111,7 @@ impl Fixture {
     }
 
     pub(super) fn a_proof_with_another_key_or_a_document_is_refused(&self) {
-        let other = self.with(|proof| proof.verifying_key = VerifyingKeyDigest([0; 32]));
+        let other = self.with(|proof| proof.verifying_key = Sha256Digest([0; 32]));
         assert_eq!(self.verify(&other), Err(VerifyError("the proof names another verifying key")));
         let other = self.with(|proof| proof.output = Some(vec![]));
         assert_eq!(self.verify(&other), Err(VerifyError("this circuit returns no output document")));

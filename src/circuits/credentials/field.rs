@@ -85,7 +85,7 @@ impl SecretElement {
     /// When the operating system has no randomness: nothing that follows would be safe.
     pub fn random() -> Self {
         let mut wide = Zeroizing::new([0; 64]);
-        getrandom::fill(&mut *wide).expect("the operating system gives randomness");
+        crate::protocol::random::fill(&mut *wide);
         SecretElement(Base::from_uniform_bytes(&wide))
     }
 

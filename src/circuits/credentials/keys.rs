@@ -20,7 +20,7 @@ use super::field::Element;
 use crate::circuit::{
     BuildError, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs, VerifyError, VerifyingKey,
 };
-use crate::job::VerifyingKeyDigest;
+use crate::protocol::{Sha256Digest, VerifyingKeyDigest};
 
 /// The label of the only verifying key of a circuit of this family.
 pub(super) const LABEL: &str = "main";
@@ -56,7 +56,7 @@ fn build_error(error: plonk::Error) -> BuildError {
 
 /// SHA-256 over halo2's pinned form of the key: domain, constraint system, fixed columns, permutation.
 fn digest(key: &plonk::VerifyingKey<vesta::Affine>) -> VerifyingKeyDigest {
-    VerifyingKeyDigest(Sha256::digest(format!("{:#?}", key.pinned())).into())
+    Sha256Digest(Sha256::digest(format!("{:#?}", key.pinned())).into())
 }
 
 /// Verifies proofs of one circuit.

@@ -6,7 +6,7 @@ use rand_core::UnwrapErr;
 use sha2::{Digest, Sha256};
 
 use crate::circuit::{BuildError, Proof, ProveError, ProvingKey, VerifyError, VerifyingKey};
-use crate::job::VerifyingKeyDigest;
+use crate::protocol::{Sha256Digest, VerifyingKeyDigest};
 
 use super::document::Document;
 use super::{BundleProofs, BundleStatement, KeyVersion, Pool, Statement};
@@ -203,7 +203,7 @@ fn digest(key: &orchard::circuit::VerifyingKey) -> Result<VerifyingKeyDigest, Bu
         .ok_or_else(|| BuildError("the verifying key does not print its hash".to_owned()))?;
     // Printed most significant byte first, absorbed least significant byte first.
     bytes.reverse();
-    Ok(VerifyingKeyDigest(Sha256::digest(bytes).into()))
+    Ok(Sha256Digest(Sha256::digest(bytes).into()))
 }
 
 fn representative(printed: &str) -> Option<[u8; 32]> {
@@ -256,7 +256,7 @@ mod tests {
 
             let mut bytes = representative(&format!("{key:?}")).unwrap();
             bytes.reverse();
-            assert_eq!(VerifyingKeyDigest(Sha256::digest(bytes).into()), version.digest(), "{version:?}");
+            assert_eq!(Sha256Digest(Sha256::digest(bytes).into()), version.digest(), "{version:?}");
         }
     }
 

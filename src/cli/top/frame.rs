@@ -3,9 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::{ServiceView, View};
-use crate::job::Lane;
-use crate::service::board::{ListedKey, Seat, Top};
-use crate::service::overview::{Overview, Queue, TenantQueues};
+use crate::operator::overview::{Overview, Queue, TenantQueues};
+use crate::protocol::Lane;
+use crate::service::status::{BusySlot as Seat, ListedKey, Snapshot as Top};
 
 /// The screen that everything is readable on.
 pub(super) const WIDTH: usize = 80;
@@ -205,8 +205,8 @@ fn duration(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::board::Count;
-    use crate::wire::Code;
+    use crate::protocol::Code;
+    use crate::service::status::Count;
 
     fn seat(number: u64) -> Seat {
         Seat {
@@ -223,7 +223,7 @@ mod tests {
         let id = "00112233445566778899aabbccddeeff";
         let key = |n: u64| ListedKey {
             id: id.parse().unwrap(),
-            scheme: crate::envelope::Scheme::XWing,
+            scheme: crate::protocol::Scheme::XWing,
             seal_from: n,
             seal_until: 1_800_000_000 + n * 86_400,
             open_until: 1_900_000_000,

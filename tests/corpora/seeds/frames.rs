@@ -1,10 +1,10 @@
 //! Frames between service and chamber.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use sealprove::envelope::Scheme;
 use sealprove::frame::{self, End, Event, JobHead, Locks, Order, ReadyCircuit, ReadyKey, ReplyHead};
-use sealprove::job::{AnswerMode, VerifyingKeyDigest};
-use sealprove::wire::{ANSWER_MEDIA_TYPE, Code, JobHeader, VerifyingKeyPin};
+use sealprove::protocol::{
+    ANSWER_MEDIA_TYPE, AnswerMode, Code, JobHeader, Scheme, VerifyingKeyDigest, VerifyingKeyPin,
+};
 use serde_json::{Value, json};
 
 use super::super::targets::bundles::NOW;
@@ -75,8 +75,7 @@ fn of_reply() -> Vec<Seed> {
 
 /// What a chamber tells its service.
 fn of_events() -> Vec<Seed> {
-    let circuit =
-        ReadyCircuit { id: subject().circuit, verifying_key: VerifyingKeyDigest([1; 32]), built_ms: 90 };
+    let circuit = ReadyCircuit { id: subject().circuit, verifying_key: Sha256Digest([1; 32]), built_ms: 90 };
     let ready = Event::Ready {
         keys: vec![ReadyKey { id: KEY_ID.parse().unwrap(), scheme: Scheme::XWing }],
         destroyed: vec![JOB_ID.parse().unwrap()],
@@ -105,9 +104,9 @@ fn job_head() -> JobHead {
         key: KEY_ID.parse().unwrap(),
         expires: NOW,
         answer: AnswerMode::Sealed,
-        verifying_key: VerifyingKeyPin::Exactly(VerifyingKeyDigest([1; 32])),
+        verifying_key: VerifyingKeyPin::Exactly(Sha256Digest([1; 32])),
     };
-    JobHead::of(header, 1, 3)
+    JobHead::new(header, 1, 3)
 }
 
 fn reply_head(mode: AnswerMode, tag: Option<&str>) -> ReplyHead {

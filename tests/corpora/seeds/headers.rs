@@ -1,7 +1,6 @@
 //! Headers of jobs and answers.
 
-use sealprove::job::{AnswerMode, VerifyingKeyDigest};
-use sealprove::wire::{ANSWER_MEDIA_TYPE, Code};
+use sealprove::protocol::{ANSWER_MEDIA_TYPE, AnswerMode, Code, VerifyingKeyDigest};
 
 use super::super::targets::bundles::NOW;
 use super::{KEY_ID, Seed, of};
@@ -12,7 +11,7 @@ pub(super) fn all() -> Vec<Seed> {
 
 fn of_job() -> Vec<Seed> {
     let good = job_lines();
-    let any = good.replace(&VerifyingKeyDigest([1; 32]).to_string(), "any");
+    let any = good.replace(&Sha256Digest([1; 32]).to_string(), "any");
     of(
         "job_headers",
         [
@@ -95,7 +94,7 @@ fn job_lines() -> String {
     format!(
         "Sealprove-Version: 1\nSealprove-Key: {KEY_ID}\nSealprove-Expires: {NOW}\nSealprove-Answer: sealed\n\
          Sealprove-Verifying-Key: {}",
-        VerifyingKeyDigest([1; 32])
+        Sha256Digest([1; 32])
     )
 }
 

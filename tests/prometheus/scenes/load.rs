@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use sealprove::client::SubmitOptions;
-use sealprove::job::Lane;
+use sealprove::protocol::Lane;
 
 use crate::expressions;
 use crate::server::Prometheus;

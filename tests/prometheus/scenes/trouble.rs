@@ -8,7 +8,7 @@ use async_nats::jetstream::AckKind;
 use async_nats::jetstream::consumer::pull;
 use futures_util::StreamExt;
 use sealprove::client::Ticket;
-use sealprove::job::Subjects;
+use sealprove::protocol::Subjects;
 use serde_json::json;
 
 use super::submit;

@@ -1,0 +1,80 @@
+//! A message as it lies in a stream, and the two ways to read it.
+//!
+//! A service reads from the stream's leader (STREAM.MSG.GET, ADR-31), since its decisions depend on it: any other
+//! replica may lag after a fault. There headers travel as base64 in JSON, so a message that the NATS library could
+//! not receive can still be read. A client reads from any replica (direct get), where "not found" means "not yet".
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::DirectGetErrorKind;
+
+/// A message in a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredMessage {
+    pub(crate) subject: String,
+    /// Sequence number in the stream.
+    pub(crate) sequence: u64,
+    /// Names and values in order; `None` where the NATS library cannot read them.
+    pub(super) headers: Option<Vec<(String, String)>>,
+    pub(crate) payload: Vec<u8>,
+    /// The broker's timestamp, in Unix milliseconds.
+    pub(crate) stored_at_ms: u64,
+}
+
+/// A read from a stream failed, so nothing is known.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {what}: {reason}")]
+pub struct ReadError {
+    what: String,
+    reason: String,
+}
+
+impl ReadError {
+    pub(super) fn new(what: impl Into<String>, reason: impl ToString) -> Self {
+        ReadError { what: what.into(), reason: reason.to_string() }
+    }
+}
+
+impl StoredMessage {
+    /// Returns the first value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.header_values(name).next()
+    }
+
+    /// Returns all values of a header.
+    pub(crate) fn header_values(&self, name: &str) -> impl Iterator<Item = &str> {
+        let headers = self.headers.as_deref().unwrap_or_default();
+        headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns whether the NATS library can receive it.
+    #[cfg(feature = "service")]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.headers.is_some()
+    }
+}
+
+/// Reads the last message on a subject, as any replica has it.
+pub(crate) async fn read_any_replica(
+    context: &Context,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<StoredMessage>, ReadError> {
+    let stream = context.get_stream_no_info(stream).await.map_err(|error| ReadError::new(subject, error))?;
+    match stream.direct_get_last_for_subject(subject).await {
+        Ok(found) => Ok(Some(StoredMessage {
+            subject: found.subject.to_string(),
+            sequence: found.sequence,
+            headers: Some(pairs(&found.headers)),
+            payload: found.payload.to_vec(),
+            stored_at_ms: u64::try_from(found.time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+        })),
+        Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
+        Err(error) => Err(ReadError::new(subject, error)),
+    }
+}
+
+/// Returns the names and values of a header map, each value on its own.
+fn pairs(headers: &async_nats::HeaderMap) -> Vec<(String, String)> {
+    let values = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    values.map(|(name, value)| (name.to_string(), value.as_str().to_owned())).collect()
+}

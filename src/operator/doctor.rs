@@ -1,0 +1,10 @@
+//! The doctor: whether machine, broker, keys, bundle and locks are as the service needs them.
+
+mod finding;
+
+pub mod broker;
+pub mod deployment;
+pub mod locks;
+pub mod machine;
+
+pub use finding::{Finding, Standing};

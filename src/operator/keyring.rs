@@ -1,0 +1,328 @@
+//! The recipient keys of a deployment and their life: pending, active, retired, destroyed.
+//!
+//! ```text
+//!           seal_from        seal_until                          open_until
+//!  pending ────┼──── active ─────┼──── retired: opens, is not sealed to ────┼── to be destroyed
+//! ```
+//!
+//! A key opens what was sealed to it for as long as anybody may hold a bundle that lists it and a job may live
+//! after that, so that no queued job is stranded. Pure: reads no file and no clock, and holds no private key.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{Base64, BundleKey, GRACE_SECONDS, KeyId, LIFETIME_SECONDS_MAX, Scheme, key_id};
+
+/// Where a key is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    /// Services have it; clients do not seal to it yet.
+    Pending,
+    /// Clients seal to it.
+    Active,
+    /// Clients no longer seal to it; what was sealed to it still opens.
+    Retired,
+    /// Its private half is gone. What was sealed to it is answered `KEY_RETIRED`.
+    Destroyed,
+}
+
+impl KeyState {
+    /// The state in one word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyState::Pending => "pending",
+            KeyState::Active => "active",
+            KeyState::Retired => "retired",
+            KeyState::Destroyed => "destroyed",
+        }
+    }
+}
+
+/// What is known of a key without its private half: the file `<id>.json`, and `<id>.destroyed` at its end. All
+/// times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRecord {
+    /// What the bundle says of it.
+    #[serde(flatten)]
+    pub key: BundleKey,
+    /// When its private half was destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destroyed_at: Option<u64>,
+}
+
+impl KeyRecord {
+    /// Where it is in its life at `now`.
+    pub fn state(&self, now: u64) -> KeyState {
+        match self {
+            KeyRecord { destroyed_at: Some(_), .. } => KeyState::Destroyed,
+            KeyRecord { key, .. } if now < key.seal_from => KeyState::Pending,
+            KeyRecord { key, .. } if now < key.seal_until => KeyState::Active,
+            KeyRecord { .. } => KeyState::Retired,
+        }
+    }
+
+    /// From when on no job sealed to it can be waiting for an answer any more.
+    pub fn is_needed_until(&self) -> u64 {
+        self.key.open_until.saturating_add(GRACE_SECONDS)
+    }
+}
+
+/// For how long a new key is good.
+#[derive(Debug, Clone, Copy)]
+pub struct Life {
+    /// When clients begin to seal to it, in Unix seconds.
+    pub seal_from: u64,
+    /// For how long they do.
+    pub seal_for: Duration,
+    /// The longest that a bundle which lists it may be good for.
+    pub bundles_for: Duration,
+}
+
+impl Life {
+    /// A public key with this life before it.
+    pub fn of(self, scheme: Scheme, public_key: Vec<u8>) -> KeyRecord {
+        let seal_until = self.seal_from.saturating_add(self.seal_for.as_secs());
+        let key = BundleKey {
+            id: key_id(scheme, &public_key),
+            scheme,
+            public_key: Base64(public_key),
+            seal_from: self.seal_from,
+            seal_until,
+            // Whoever holds the last bundle that lists it may seal until that bundle ends, and the job lives a
+            // day; a second day is to spare.
+            open_until: seal_until
+                .saturating_add(self.bundles_for.as_secs())
+                .saturating_add(2 * LIFETIME_SECONDS_MAX),
+        };
+        KeyRecord { key, destroyed_at: None }
+    }
+}
+
+/// What was asked for would strand jobs, or clients.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// There is no such key.
+    #[error("there is no key {0} here; `sealprove keys list` shows those there are")]
+    Unknown(KeyId),
+    /// It is not there any more.
+    #[error("the key {0} is destroyed already")]
+    Destroyed(KeyId),
+    /// Clients would have nothing to seal to.
+    #[error("clients would have no other key to seal to now: make one with `sealprove keys rotate` first")]
+    Last,
+    /// Jobs sealed to it may still wait.
+    #[error(
+        "jobs sealed to the key {id} may wait for their answers until {until} (Unix seconds); if it is \
+         disclosed, destroy it now with --compromised: those jobs are then answered KEY_RETIRED"
+    )]
+    Needed {
+        /// Which key.
+        id: KeyId,
+        /// Until when.
+        until: u64,
+    },
+    /// Old keys end before the new ones begin.
+    #[error("no key could be sealed to between {from} and {until} (Unix seconds): choose a shorter --lead")]
+    Gap {
+        /// When the last of the old ones ends.
+        from: u64,
+        /// When the first of the new ones begins.
+        until: u64,
+    },
+}
+
+/// All keys of a deployment, destroyed ones among them, the oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring {
+    records: Vec<KeyRecord>,
+}
+
+impl Keyring {
+    /// Of these keys.
+    pub fn new(mut records: Vec<KeyRecord>) -> Self {
+        records.sort_by(|one, two| {
+            (one.key.seal_from, one.key.scheme, &one.key.id).cmp(&(
+                two.key.seal_from,
+                two.key.scheme,
+                &two.key.id,
+            ))
+        });
+        Keyring { records }
+    }
+
+    /// All of them.
+    pub fn records(&self) -> &[KeyRecord] {
+        &self.records
+    }
+
+    /// What a bundle that is signed now lists: what clients seal to, now or later.
+    pub fn listed(&self, now: u64) -> Vec<BundleKey> {
+        let listed = self.records.iter().filter(|record| record.state(now) <= KeyState::Active);
+        listed.map(|record| record.key.clone()).collect()
+    }
+
+    /// Adds new keys, all with the same beginning, and lets those that are sealed to now end `overlap` after
+    /// it: clients move over by themselves, the newest key first. Returns the records that have changed.
+    ///
+    /// # Errors
+    /// When there would be a time without a key.
+    pub fn rotate(
+        &mut self,
+        new: Vec<KeyRecord>,
+        overlap: Duration,
+        now: u64,
+    ) -> Result<Vec<KeyRecord>, KeyringError> {
+        let begin = new.iter().map(|record| record.key.seal_from).min().unwrap_or(now);
+        let is_active = |record: &KeyRecord| record.state(now) == KeyState::Active;
+        let active = self.records.iter().filter(|record| is_active(record));
+        let last_end = active.map(|record| record.key.seal_until).max();
+        if let Some(from) = last_end.filter(|end| *end < begin) {
+            return Err(KeyringError::Gap { from, until: begin });
+        }
+        let end = begin.saturating_add(overlap.as_secs());
+        let mut changed = Vec::new();
+        for record in &mut self.records {
+            if is_active(record) && record.key.seal_until > end {
+                record.key.seal_until = end;
+                changed.push(record.clone());
+            }
+        }
+        changed.extend(new.iter().cloned());
+        *self = Keyring::new([std::mem::take(&mut self.records), new].concat());
+        Ok(changed)
+    }
+
+    /// Has clients no longer seal to a key; returns its new record.
+    ///
+    /// # Errors
+    /// When it is the last that they can seal to.
+    pub fn retire(&mut self, id: &KeyId, now: u64) -> Result<KeyRecord, KeyringError> {
+        let is_other = |record: &KeyRecord| record.key.id != *id && record.state(now) == KeyState::Active;
+        let has_other = self.records.iter().any(is_other);
+        let record = self.find(id)?;
+        match record.state(now) {
+            KeyState::Active if !has_other => return Err(KeyringError::Last),
+            // Never sealed to: its life is empty, and no bundle lists it.
+            KeyState::Pending => (record.key.seal_from, record.key.seal_until) = (now, now),
+            KeyState::Active => record.key.seal_until = now,
+            KeyState::Retired | KeyState::Destroyed => {}
+        }
+        Ok(record.clone())
+    }
+
+    /// The record of a key whose private half may be destroyed at `now`, as it is to be once that is done.
+    ///
+    /// # Errors
+    /// When jobs that were sealed to it may still wait, unless the key is `compromised`.
+    pub fn destroy(&mut self, id: &KeyId, compromised: bool, now: u64) -> Result<KeyRecord, KeyringError> {
+        let record = self.find(id)?;
+        let until = record.is_needed_until();
+        if now < until && !compromised {
+            return Err(KeyringError::Needed { id: id.clone(), until });
+        }
+        record.destroyed_at = Some(now);
+        Ok(record.clone())
+    }
+
+    /// A key that is not destroyed.
+    fn find(&mut self, id: &KeyId) -> Result<&mut KeyRecord, KeyringError> {
+        let found = self.records.iter_mut().find(|record| record.key.id == *id);
+        let record = found.ok_or_else(|| KeyringError::Unknown(id.clone()))?;
+        match record.destroyed_at {
+            Some(_) => Err(KeyringError::Destroyed(id.clone())),
+            None => Ok(record),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn days(days: u64) -> Duration {
+        Duration::from_secs(days * DAY)
+    }
+
+    fn key(byte: u8, seal_from: u64, seal_days: u64) -> KeyRecord {
+        let life = Life { seal_from, seal_for: days(seal_days), bundles_for: days(30) };
+        life.of(Scheme::X25519, vec![byte; 32])
+    }
+
+    fn id(byte: u8) -> KeyId {
+        key_id(Scheme::X25519, &[byte; 32])
+    }
+
+    fn states(keyring: &Keyring, now: u64) -> Vec<KeyState> {
+        keyring.records().iter().map(|record| record.state(now)).collect()
+    }
+
+    #[test]
+    fn a_key_is_pending_then_active_then_retired() {
+        let keyring = Keyring::new(vec![key(1, NOW, 10)]);
+        let states = [NOW - 1, NOW, NOW + 10 * DAY - 1, NOW + 10 * DAY].map(|now| states(&keyring, now)[0]);
+        assert_eq!(states, [KeyState::Pending, KeyState::Active, KeyState::Active, KeyState::Retired]);
+    }
+
+    #[test]
+    fn a_key_opens_for_as_long_as_a_job_of_the_last_bundle_can_live() {
+        let record = key(1, NOW, 10);
+        let last_bundle_ends = record.key.seal_until + 30 * DAY;
+        assert!(record.key.open_until >= last_bundle_ends + LIFETIME_SECONDS_MAX + GRACE_SECONDS);
+
+        let mut keyring = Keyring::new(vec![record.clone()]);
+        let until = record.is_needed_until();
+        assert_eq!(keyring.destroy(&id(1), false, until - 1), Err(KeyringError::Needed { id: id(1), until }));
+        assert_eq!(keyring.destroy(&id(1), false, until).unwrap().destroyed_at, Some(until));
+        assert_eq!(keyring.destroy(&id(1), true, until), Err(KeyringError::Destroyed(id(1))));
+    }
+
+    #[test]
+    fn a_compromised_key_is_destroyed_at_once_and_listed_no_more() {
+        let mut keyring = Keyring::new(vec![key(1, NOW, 10), key(2, NOW, 10)]);
+        keyring.destroy(&id(1), true, NOW).unwrap();
+        assert_eq!(keyring.listed(NOW).iter().map(|key| &key.id).collect::<Vec<_>>(), [&id(2)]);
+        assert_eq!(keyring.destroy(&id(3), true, NOW), Err(KeyringError::Unknown(id(3))));
+    }
+
+    #[test]
+    fn a_rotation_leaves_no_time_without_a_key() {
+        let mut keyring = Keyring::new(vec![key(1, NOW - DAY, 3)]);
+        let late = keyring.rotate(vec![key(2, NOW + 5 * DAY, 10)], days(1), NOW);
+        assert_eq!(late, Err(KeyringError::Gap { from: NOW + 2 * DAY, until: NOW + 5 * DAY }));
+
+        let changed = keyring.rotate(vec![key(2, NOW + DAY, 10)], Duration::from_secs(60), NOW).unwrap();
+        assert_eq!(changed.len(), 2);
+        for (now, expected) in [
+            (NOW, [KeyState::Active, KeyState::Pending]),
+            (NOW + DAY, [KeyState::Active, KeyState::Active]),
+            (NOW + DAY + 60, [KeyState::Retired, KeyState::Active]),
+        ] {
+            assert_eq!(states(&keyring, now), expected);
+        }
+        // Its opening is not shortened: bundles that list it are about.
+        assert_eq!(changed[0].key.open_until, key(1, NOW - DAY, 3).key.open_until);
+    }
+
+    #[test]
+    fn the_last_key_is_not_retired() {
+        let mut keyring = Keyring::new(vec![key(1, NOW, 10), key(2, NOW + DAY, 10)]);
+        assert_eq!(keyring.retire(&id(1), NOW), Err(KeyringError::Last));
+        assert_eq!(keyring.retire(&id(1), NOW + DAY).unwrap().key.seal_until, NOW + DAY);
+        assert_eq!(states(&keyring, NOW + DAY), [KeyState::Retired, KeyState::Active]);
+    }
+
+    #[test]
+    fn a_record_is_what_the_bundle_says_and_when_it_was_destroyed() {
+        let mut keyring = Keyring::new(vec![key(1, NOW, 10)]);
+        let json = serde_json::to_value(&keyring.records()[0]).unwrap();
+        assert_eq!(json, serde_json::to_value(&keyring.records()[0].key).unwrap());
+        let destroyed = keyring.destroy(&id(1), true, NOW).unwrap();
+        let json = serde_json::to_string(&destroyed).unwrap();
+        assert_eq!(serde_json::from_str::<KeyRecord>(&json).unwrap(), destroyed);
+    }
+}

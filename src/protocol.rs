@@ -1,0 +1,60 @@
+//! The protocol, version 1: what a client, a broker and a service say to each other. Each file is a chapter of
+//! `docs/PROTOCOL.md`; `schemas/` is their published twin.
+//!
+//! Parses, prints, seals and opens. Does no I/O.
+
+#[macro_use]
+mod closed_set;
+mod base64;
+pub(crate) mod random;
+mod time;
+
+mod names;
+
+mod digest;
+mod subjects;
+
+mod codes;
+mod headers;
+mod limits;
+mod proof;
+mod trace;
+
+mod answer;
+mod cancel;
+mod job;
+mod seal;
+mod status;
+
+mod acceptance;
+mod bundle;
+
+pub use answer::{Answer, AnswerHeader, ErrorBody, Timings};
+pub use base64::Base64;
+pub use bundle::{
+    Bundle, BundleCircuit, BundleError, BundleKey, Identity, IdentityKey, LabelledKey, SignedBundle,
+};
+pub use cancel::{CancelReply, CancelResult};
+pub use codes::{Code, Outcome};
+pub use digest::{Sha256Digest, VerifyingKeyDigest, catalogue_digest};
+pub use headers::{
+    ANSWER_MEDIA_TYPE, H_ANSWER, H_CODE, H_CONTENT_TYPE, H_EXPIRES, H_KEY, H_OUTCOME, H_TAG, H_TRACE,
+    H_VERIFYING_KEY, H_VERSION, VERSION,
+};
+pub use job::{HeaderFault, JobHeader, VerifyingKeyPin};
+pub use limits::{GRACE_SECONDS, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
+pub use names::{AnswerMode, BadName, CircuitId, Deployment, JobId, KeyId, Lane, Tenant};
+pub use proof::{Proof, PublicInputs};
+pub use seal::{
+    AnswerBinding, AnswerSecret, Opened, Scheme, SealError, Sealed, generate_key, key_id, open, public_key,
+    seal, sealed_bytes,
+};
+pub use status::{State, Status};
+pub use subjects::{JobSubject, Subjects};
+pub use trace::TraceParent;
+
+pub(crate) use acceptance::believe;
+pub(crate) use answer::is_header_value;
+#[cfg(feature = "service")]
+pub(crate) use time::unix_now_ms;
+pub(crate) use time::{millis, unix_now};

@@ -1,0 +1,472 @@
+//! The bundle: the keys and circuits of a deployment, signed by an identity that no service holds.
+//!
+//! `sealprove bundle sign` makes it wherever the operator keeps the identity key; the service serves the
+//! bytes; the client checks them against the identity that it has pinned. Pure: reads no file and no
+//! clock.
+
+use std::collections::BTreeSet;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::base64::Base64;
+use super::digest::{VerifyingKeyDigest, catalogue_digest};
+use super::headers::VERSION;
+use super::limits::{GRACE_SECONDS, LIFETIME_SECONDS_MAX};
+use super::names::{CircuitId, Deployment, KeyId};
+use super::random;
+use super::seal::{Scheme, key_id};
+
+/// What stands before the signed bytes, so that a signature of ours is good for nothing else.
+const LABEL: &[u8] = b"sealprove/1 bundle\n";
+
+/// The keys and circuits of a deployment. All times are Unix seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bundle {
+    /// The protocol's version.
+    #[schemars(extend("const" = "1"))]
+    pub version: String,
+    /// The deployment's name, bound in every seal.
+    pub deployment: Deployment,
+    /// The identity that signs it, for a client that has none pinned yet and trusts on first use. A client
+    /// that has one pinned checks against that one alone.
+    pub identity: Identity,
+    /// Grows with every bundle; a client takes none that is older than one it has seen.
+    pub serial: u64,
+    /// When it was signed.
+    pub issued_at: u64,
+    /// When it stops being good.
+    pub expires_at: u64,
+    /// The keys that may be sealed to. Keys of a scheme that this version does not know are passed over.
+    #[serde(deserialize_with = "known_keys")]
+    pub keys: Vec<BundleKey>,
+    /// The circuits that are proved.
+    pub circuits: Vec<BundleCircuit>,
+}
+
+/// A recipient public key with its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BundleKey {
+    /// Its id, which follows from scheme and key.
+    pub id: KeyId,
+    /// How it is sealed to.
+    pub scheme: Scheme,
+    /// Base64 of the key: 32 bytes for `x25519`, 1216 for `xwing`.
+    pub public_key: Base64,
+    /// The first moment at which a client seals to it.
+    pub seal_from: u64,
+    /// The first moment at which a client no longer seals to it.
+    pub seal_until: u64,
+    /// The last deadline that a job sealed to it may have.
+    pub open_until: u64,
+}
+
+/// A deployment may list keys of schemes that are newer than this program: they are not for us.
+fn known_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<BundleKey>, D::Error> {
+    let keys = Vec::<serde_json::Value>::deserialize(deserializer)?;
+    let known = keys.into_iter().filter(|key| Scheme::deserialize(&key["scheme"]).is_ok());
+    known
+        .map(|key| serde_json::from_value(key).map_err(|_| serde::de::Error::custom("expected a key")))
+        .collect()
+}
+
+/// A circuit as a client needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BundleCircuit {
+    /// Its name.
+    pub id: CircuitId,
+    /// What the job's header pins.
+    pub verifying_key: VerifyingKeyDigest,
+    /// Where there are several verifying keys: each by its label. `verifying_key` is the SHA-256 over
+    /// their sorted lines `<label>:<digest>\n`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifying_keys: Vec<LabelledKey>,
+    /// The media type of a witness.
+    pub media_type: String,
+    /// JSON Schema of a witness, where it is JSON.
+    pub schema: Option<serde_json::Value>,
+    /// The largest witness taken, in bytes.
+    pub witness_bytes_max: u32,
+    /// The largest answer made, in bytes.
+    pub answer_bytes_max: u32,
+}
+
+/// One of several verifying keys of a circuit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LabelledKey {
+    /// Which one it is.
+    pub label: String,
+    /// SHA-256 over the pinned key.
+    pub digest: VerifyingKeyDigest,
+}
+
+/// A bundle as it travels: exactly the bytes that were signed, and the signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignedBundle {
+    /// Base64 of the bundle's JSON.
+    pub payload: Base64,
+    /// Base64 of the Ed25519 signature (RFC 8032), 64 bytes, over `"sealprove/1 bundle\n" ‖ payload`.
+    pub signature: Base64,
+}
+
+/// The public half of the identity key: what a client pins. 32 bytes, printed as `ed25519:` and base64.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String", extend("pattern" = "^ed25519:[A-Za-z0-9+/]{43}=$"))]
+pub struct Identity([u8; 32]);
+
+/// The private half of the identity key: 32 bytes, kept off-line.
+pub struct IdentityKey(SigningKey);
+
+/// Why a bundle is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// Not of this shape.
+    #[error("the bundle is malformed: {0}")]
+    Malformed(&'static str),
+    /// Not signed by the pinned identity.
+    #[error("the bundle is not signed by the pinned identity {0}")]
+    Signature(Identity),
+    /// Too old.
+    #[error(
+        "the bundle expired at {0} (Unix seconds); the operator signs a new one with `sealprove bundle sign`"
+    )]
+    Expired(u64),
+    /// Older than one that was seen before.
+    #[error("the bundle has serial {found}, but serial {seen} was seen before: somebody serves an old one")]
+    Rollback {
+        /// Its serial.
+        found: u64,
+        /// The newest serial seen.
+        seen: u64,
+    },
+}
+
+impl Bundle {
+    /// Signs a bundle: the bytes are fixed here, once and for everybody.
+    pub fn sign(&self, key: &IdentityKey) -> SignedBundle {
+        // Cannot panic: the type has no map with keys that are not strings.
+        let payload = serde_json::to_vec(self).expect("a bundle serialises");
+        let signature = key.0.sign(&[LABEL, &payload].concat());
+        SignedBundle { payload: Base64(payload), signature: Base64(signature.to_bytes().to_vec()) }
+    }
+
+    /// The newest key that may be sealed to at `now` for a job that expires at `expires`, of the first of
+    /// these schemes that has one.
+    pub fn key_for(&self, schemes: &[Scheme], now: u64, expires: u64) -> Option<&BundleKey> {
+        let may_be =
+            |key: &&BundleKey| (key.seal_from..key.seal_until).contains(&now) && expires <= key.open_until;
+        let newest = |scheme: &Scheme| {
+            let of_scheme = self.keys.iter().filter(|key| key.scheme == *scheme);
+            of_scheme.filter(may_be).max_by_key(|key| key.seal_from)
+        };
+        schemes.iter().find_map(newest)
+    }
+
+    /// The circuit of that name.
+    pub fn circuit(&self, id: &CircuitId) -> Option<&BundleCircuit> {
+        self.circuits.iter().find(|circuit| circuit.id == *id)
+    }
+
+    /// What must hold whoever signed it: the version, the ids, the lives and the digests.
+    fn check(self) -> Result<Self, BundleError> {
+        if self.version != VERSION {
+            return Err(BundleError::Malformed("unsupported version"));
+        }
+        if has_twice(self.keys.iter().map(|key| &key.id)) {
+            return Err(BundleError::Malformed("a key is listed twice"));
+        }
+        if has_twice(self.circuits.iter().map(|circuit| &circuit.id)) {
+            return Err(BundleError::Malformed("a circuit is listed twice"));
+        }
+        for key in &self.keys {
+            if key.public_key.0.len() != key.scheme.public_key_bytes() {
+                return Err(BundleError::Malformed("a key is not of its scheme's length"));
+            }
+            if key_id(key.scheme, &key.public_key.0) != key.id {
+                return Err(BundleError::Malformed("a key id does not follow from its key"));
+            }
+            if key.seal_from >= key.seal_until
+                || key.open_until < self.expires_at.saturating_add(LIFETIME_SECONDS_MAX + GRACE_SECONDS)
+            {
+                return Err(BundleError::Malformed("a key's life ends before jobs sealed to it can"));
+            }
+        }
+        for circuit in &self.circuits {
+            let keys: Vec<_> = circuit.verifying_keys.iter().map(|key| (&key.label, key.digest)).collect();
+            if !keys.is_empty() && catalogue_digest(&keys) != circuit.verifying_key {
+                return Err(BundleError::Malformed("a circuit's verifying keys do not make its digest"));
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Whether a name stands twice, so that it would not be clear which one counts.
+fn has_twice<'a, T: Ord + 'a>(names: impl Iterator<Item = &'a T>) -> bool {
+    let mut seen = BTreeSet::new();
+    !names.into_iter().all(|name| seen.insert(name))
+}
+
+impl BundleCircuit {
+    /// Whether an answer may name this verifying key.
+    pub fn has_key(&self, digest: VerifyingKeyDigest) -> bool {
+        if self.verifying_keys.is_empty() {
+            self.verifying_key == digest
+        } else {
+            self.verifying_keys.iter().any(|key| key.digest == digest)
+        }
+    }
+}
+
+impl SignedBundle {
+    /// Reads the JSON form.
+    ///
+    /// # Errors
+    /// When it is not of that form.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, BundleError> {
+        serde_json::from_slice(bytes).map_err(|_| BundleError::Malformed("expected {payload, signature}"))
+    }
+
+    /// Its JSON form, with a newline at the end.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Cannot panic: two strings.
+        let mut json = serde_json::to_vec(self).expect("a signed bundle serialises");
+        json.push(b'\n');
+        json
+    }
+
+    /// The bundle, if `identity` signed it and it is good at `now`, and no older than serial `seen`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn verify(&self, identity: Identity, now: u64, seen: u64) -> Result<Bundle, BundleError> {
+        let signature =
+            Signature::from_slice(&self.signature.0).map_err(|_| BundleError::Signature(identity))?;
+        let key = VerifyingKey::from_bytes(&identity.0).map_err(|_| BundleError::Signature(identity))?;
+        key.verify_strict(&[LABEL, &self.payload.0].concat(), &signature)
+            .map_err(|_| BundleError::Signature(identity))?;
+        let bundle = self.read_unverified()?;
+        if bundle.identity != identity {
+            return Err(BundleError::Malformed("it names another identity than the one that signed it"));
+        }
+        if bundle.expires_at <= now {
+            return Err(BundleError::Expired(bundle.expires_at));
+        }
+        if bundle.serial < seen {
+            return Err(BundleError::Rollback { found: bundle.serial, seen });
+        }
+        Ok(bundle)
+    }
+
+    /// The bundle, whoever signed it: for a service, which is told what to serve by its operator.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn read_unverified(&self) -> Result<Bundle, BundleError> {
+        let malformed = BundleError::Malformed("the payload is not a bundle of this version");
+        // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+        let text = str::from_utf8(&self.payload.0).map_err(|_| malformed.clone())?;
+        serde_json::from_str::<Bundle>(text).map_err(|_| malformed)?.check()
+    }
+}
+
+impl IdentityKey {
+    /// Draws a new identity from the operating system.
+    ///
+    /// # Panics
+    /// When the operating system has no randomness.
+    pub fn generate() -> Self {
+        let mut seed = Zeroizing::new([0; 32]);
+        random::fill(seed.as_mut_slice());
+        Self::from_bytes(&seed)
+    }
+
+    /// Reads the 32 bytes of the seed (RFC 8032 section 5.1.5).
+    pub fn from_bytes(seed: &[u8; 32]) -> Self {
+        IdentityKey(SigningKey::from_bytes(seed))
+    }
+
+    /// The seed itself.
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
+    /// The public half.
+    pub fn identity(&self) -> Identity {
+        Identity(self.0.verifying_key().to_bytes())
+    }
+}
+
+impl std::fmt::Debug for IdentityKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IdentityKey({})", self.identity())
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ed25519:{}", BASE64_STANDARD.encode(self.0))
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl std::str::FromStr for Identity {
+    type Err = BundleError;
+    fn from_str(text: &str) -> Result<Self, BundleError> {
+        let malformed = BundleError::Malformed("an identity is ed25519: and base64 of 32 bytes");
+        let bytes = text.trim().strip_prefix("ed25519:").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Identity).ok_or(malformed)
+    }
+}
+
+impl TryFrom<String> for Identity {
+    type Error = BundleError;
+    fn try_from(text: String) -> Result<Self, BundleError> {
+        text.parse()
+    }
+}
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> String {
+        identity.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::seal::generate_key;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn identity_key() -> IdentityKey {
+        IdentityKey::from_bytes(&[7; 32])
+    }
+
+    fn key(seal_from: u64) -> BundleKey {
+        key_of(Scheme::X25519, seal_from)
+    }
+
+    fn key_of(scheme: Scheme, seal_from: u64) -> BundleKey {
+        let (_, public) = generate_key(scheme);
+        BundleKey {
+            id: key_id(scheme, &public),
+            scheme,
+            public_key: Base64(public),
+            seal_from,
+            seal_until: NOW + 30 * DAY,
+            open_until: NOW + 60 * DAY,
+        }
+    }
+
+    fn bundle() -> Bundle {
+        Bundle {
+            version: "1".into(),
+            deployment: "lab".parse().unwrap(),
+            identity: identity_key().identity(),
+            serial: 7,
+            issued_at: NOW,
+            expires_at: NOW + 30 * DAY,
+            keys: vec![key(NOW - DAY), key(NOW - 2 * DAY), key(NOW + DAY)],
+            circuits: vec![],
+        }
+    }
+
+    #[test]
+    fn a_signed_bundle_is_accepted_by_its_identity_alone() {
+        let identity = identity_key();
+        let signed = SignedBundle::from_json(&bundle().sign(&identity).to_json()).unwrap();
+        assert_eq!(signed.verify(identity.identity(), NOW, 7).unwrap(), bundle_like(&signed));
+
+        let other = IdentityKey::generate().identity();
+        assert_eq!(signed.verify(other, NOW, 0), Err(BundleError::Signature(other)));
+        for index in [0, signed.payload.0.len() / 2, signed.payload.0.len() - 1] {
+            let mut changed = signed.clone();
+            changed.payload.0[index] ^= 1;
+            assert!(changed.verify(identity.identity(), NOW, 0).is_err());
+        }
+    }
+
+    fn bundle_like(signed: &SignedBundle) -> Bundle {
+        signed.read_unverified().unwrap()
+    }
+
+    #[test]
+    fn a_key_of_a_scheme_to_come_is_passed_over() {
+        let mut json = serde_json::to_value(bundle()).unwrap();
+        json["keys"][0]["scheme"] = "next".into();
+        let read: Bundle = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(read.keys.len(), 2);
+        json["keys"][1]["public_key"] = 7.into();
+        assert!(serde_json::from_value::<Bundle>(json).is_err());
+    }
+
+    #[test]
+    fn an_old_or_expired_bundle_is_refused() {
+        let identity = identity_key();
+        let signed = bundle().sign(&identity);
+        let verify = |now, seen| signed.verify(identity.identity(), now, seen);
+        assert_eq!(verify(NOW, 8), Err(BundleError::Rollback { found: 7, seen: 8 }));
+        assert_eq!(verify(NOW + 30 * DAY, 0), Err(BundleError::Expired(NOW + 30 * DAY)));
+    }
+
+    #[test]
+    fn a_key_that_could_strand_a_job_is_refused() {
+        let mut bundle = bundle();
+        bundle.keys[0].open_until = bundle.expires_at + LIFETIME_SECONDS_MAX;
+        let signed = bundle.sign(&IdentityKey::generate());
+        assert!(matches!(signed.read_unverified(), Err(BundleError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_key_id_must_follow_from_its_key() {
+        let mut bundle = bundle();
+        bundle.keys[0].public_key.0[0] ^= 1;
+        let signed = bundle.sign(&IdentityKey::generate());
+        assert!(matches!(signed.read_unverified(), Err(BundleError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_key_that_nobody_can_seal_to_is_refused() {
+        let mut bundle = bundle();
+        bundle.keys[0].public_key.0.pop();
+        bundle.keys[0].id = key_id(Scheme::X25519, &bundle.keys[0].public_key.0);
+        let signed = bundle.sign(&IdentityKey::generate());
+        assert!(matches!(signed.read_unverified(), Err(BundleError::Malformed(_))));
+    }
+
+    #[test]
+    fn the_newest_key_that_may_be_sealed_to_is_taken() {
+        let bundle = bundle();
+        let key_for = |now, expires| bundle.key_for(&Scheme::ALL, now, expires);
+        assert_eq!(key_for(NOW, NOW + 60), Some(&bundle.keys[0]));
+        assert_eq!(key_for(NOW - DAY - 1, NOW), Some(&bundle.keys[1]));
+        assert_eq!(key_for(NOW, NOW + 61 * DAY), None);
+        assert_eq!(key_for(NOW + 31 * DAY, NOW + 31 * DAY), None);
+    }
+
+    #[test]
+    fn the_stronger_scheme_is_preferred_and_a_weaker_one_only_where_it_is_allowed() {
+        let mut bundle = bundle();
+        let key_for = |bundle: &Bundle, schemes: &[Scheme]| {
+            bundle.key_for(schemes, NOW, NOW + 60).map(|key| key.scheme)
+        };
+        assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::X25519));
+        assert_eq!(key_for(&bundle, &[Scheme::XWing]), None);
+        // Older than the others, and still the one to take.
+        bundle.keys.push(key_of(Scheme::XWing, NOW - 9 * DAY));
+        assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::XWing));
+        assert_eq!(key_for(&bundle, &[Scheme::X25519]), Some(Scheme::X25519));
+    }
+}

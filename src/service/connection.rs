@@ -1,0 +1,97 @@
+//! Connections to the broker.
+//!
+//! Strangers' bytes come in as jobs and as requests, and the NATS library gives up a whole connection over a header
+//! that it cannot read. So those two have connections of their own, apart from the one that stores answers, keeps
+//! leases and reads from leaders, on which the broker alone speaks. One that was interrupted is opened again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, Event};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::backoff::Waits;
+use crate::config::ServiceConfig;
+use crate::jetstream::ConnectError;
+use crate::metrics::{BrokerEvent, Metrics};
+
+/// Waits before the next attempt to connect.
+const CONNECT_WAITS: Waits = Waits::between(Duration::from_millis(100), Duration::from_secs(5));
+
+/// A connection that is given up at its first interruption.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    closed: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// Connects, however long it takes.
+    pub(super) async fn open(config: &ServiceConfig, metrics: &Arc<Metrics>) -> Self {
+        let mut waits = CONNECT_WAITS.start();
+        loop {
+            let (close, closed) = watch::channel(false);
+            let on_event = move |event| {
+                if matches!(event, BrokerEvent::Disconnected | BrokerEvent::LameDuck | BrokerEvent::Closed) {
+                    close.send_replace(true);
+                }
+            };
+            match connect(config, metrics.clone(), on_event).await {
+                Ok(client) => return Connection { client, closed },
+                // The same configuration worked when the service started, so this passes.
+                Err(cause) => warn!(%cause, "cannot connect to the broker; trying again"),
+            }
+            waits.pause().await;
+        }
+    }
+
+    /// Waits until it is interrupted, or the broker announces that it will be.
+    pub(super) async fn closed(&self) {
+        // A connection whose callback is gone is closed too.
+        let _ = self.closed.clone().wait_for(|closed| *closed).await;
+    }
+}
+
+/// Connects, however long it takes. `on_event` is called at every later event of the connection.
+///
+/// # Errors
+/// When the configuration can never work.
+pub(super) async fn connect(
+    config: &ServiceConfig,
+    metrics: Arc<Metrics>,
+    on_event: impl Fn(BrokerEvent) + Send + Sync + 'static,
+) -> Result<Client, ConnectError> {
+    let on_event = Arc::new(on_event);
+    let mut waits = CONNECT_WAITS.start();
+    loop {
+        let (metrics, on_event) = (metrics.clone(), on_event.clone());
+        let options = config.nats.options("sealprove").await?.event_callback(move |event| {
+            let kind = kind(&event);
+            metrics.broker.event(kind);
+            match kind {
+                BrokerEvent::Connected => info!("connected to the broker"),
+                _ => warn!(%event, "broker connection event"),
+            }
+            on_event(kind);
+            async {}
+        });
+        match options.connect(config.nats.addresses()).await {
+            Ok(client) => return Ok(client),
+            Err(cause) => warn!(
+                url = config.nats.shown(), %cause,
+                "the broker cannot be reached; is nats-server running there? trying again"
+            ),
+        }
+        waits.pause().await;
+    }
+}
+
+fn kind(event: &Event) -> BrokerEvent {
+    match event {
+        Event::Connected => BrokerEvent::Connected,
+        Event::Disconnected => BrokerEvent::Disconnected,
+        Event::Closed | Event::Draining => BrokerEvent::Closed,
+        Event::LameDuckMode => BrokerEvent::LameDuck,
+        _ => BrokerEvent::Error,
+    }
+}

@@ -1,0 +1,180 @@
+//! The self-test of a chamber: it proves the smallest witness of every circuit before it gets jobs. The first chamber
+//! of a service also proves the largest, which may take a minute, beside its first jobs.
+//!
+//! A sample goes the way of a job: sealed to the deployment's key, opened in a process of its own, under the real lock
+//! and the real limits. So a ready service has made a proof on this machine a moment ago, and knows how long one takes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::chamber_client::{ChamberClient, NoReply, Reply};
+use super::memory_budget::Limits;
+use super::proving_times::ProvingTimes;
+use super::served_bundle::{ServableBundle, ServedBundle};
+use crate::circuit::Circuits;
+use crate::frame::{End, JobHead};
+use crate::metrics::Metrics;
+use crate::protocol::{
+    AnswerMode, BundleKey, CircuitId, Code, Deployment, JobHeader, JobId, JobSubject, Lane, Scheme, Tenant,
+    VerifyingKeyPin, millis, seal, sealed_bytes, unix_now,
+};
+
+/// Lifetime of a sample's seal, in seconds; the circuit's own limit ends it sooner.
+const LIFETIME_SECONDS: u64 = 60 * 60;
+
+/// A witness that a circuit offers. It is not secret.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    pub circuit: CircuitId,
+    /// Whether it is the largest that the circuit takes, or the smallest.
+    pub is_largest: bool,
+    /// The witness, in the form that is sealed.
+    pub bytes: Vec<u8>,
+    pub limits: Limits,
+}
+
+impl Sample {
+    /// Returns the smallest and the largest witness of every circuit; one that is both, once.
+    pub(crate) fn of_all(circuits: &Circuits, limits: &HashMap<CircuitId, Limits>) -> Vec<Self> {
+        let mut samples = Vec::new();
+        for (id, circuit) in circuits.iter() {
+            let (smallest, largest) = (circuit.sample_witness(), circuit.largest_witness());
+            let smallest =
+                Sample { circuit: id.clone(), is_largest: false, bytes: smallest, limits: limits[id] };
+            if largest != smallest.bytes {
+                samples.push(Sample { is_largest: true, bytes: largest, ..smallest.clone() });
+            }
+            samples.push(smallest);
+        }
+        samples
+    }
+}
+
+/// The self-test failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// The chamber ended meanwhile, which is not the circuit's fault.
+    #[error("the chamber ended during its self-test")]
+    ChamberGone,
+    /// A circuit does not prove its own sample here.
+    #[error("the self-test of {circuit}: {reason}")]
+    Failed {
+        /// The circuit that failed.
+        circuit: CircuitId,
+        /// The outcome, and the remedy if there is one.
+        reason: String,
+    },
+}
+
+/// The test that every chamber must pass.
+pub(crate) struct SelfTest {
+    pub(crate) bundle: Arc<ServedBundle>,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) times: Arc<ProvingTimes>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl SelfTest {
+    /// Proves the smallest witness of every circuit, one after the other.
+    pub(super) async fn prove_smallest(&self, chamber: &ChamberClient) -> Result<(), SelfTestError> {
+        for sample in self.samples.iter().filter(|sample| !sample.is_largest) {
+            self.prove(chamber, sample).await?;
+        }
+        Ok(())
+    }
+
+    /// Proves the largest witnesses. A chamber that ends meanwhile passes: the next one is tested again.
+    pub(super) async fn prove_largest(&self, chamber: &ChamberClient) -> Result<(), SelfTestError> {
+        for sample in self.samples.iter().filter(|sample| sample.is_largest) {
+            match self.prove(chamber, sample).await {
+                Err(SelfTestError::ChamberGone) => return Ok(()),
+                proved => proved?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn prove(&self, chamber: &ChamberClient, sample: &Sample) -> Result<(), SelfTestError> {
+        let reason = match self.send(chamber, sample).await {
+            Some(Ok(reply)) if reply.head.code == Code::Ok => {
+                self.record(sample, &reply);
+                return Ok(());
+            }
+            Some(Ok(reply)) => format!("answered {}", reply.head.code),
+            Some(Err(NoReply::ChamberGone | NoReply::Ended(End::Killed))) => {
+                return Err(SelfTestError::ChamberGone);
+            }
+            Some(Err(cause)) => with_remedy(&sample.circuit, cause),
+            None => "the bundle has no key of this chamber to seal to".to_owned(),
+        };
+        Err(SelfTestError::Failed { circuit: sample.circuit.clone(), reason })
+    }
+
+    /// Has a sample proved as a job is; returns `None` where there is no key to seal it to.
+    pub(crate) async fn send(
+        &self,
+        chamber: &ChamberClient,
+        sample: &Sample,
+    ) -> Option<Result<Reply, NoReply>> {
+        let (served, key) = self.key(chamber)?;
+        let (head, payload) = job(sample, &served.bundle.deployment, &key)?;
+        Some(chamber.prove(sample.limits, &head, &payload, std::future::pending()).await)
+    }
+
+    /// Chooses a key that the chamber has, from the served bundle or the next one: the key that clients would seal
+    /// to now, else any.
+    fn key(&self, chamber: &ChamberClient) -> Option<(Arc<ServableBundle>, BundleKey)> {
+        let is_loaded = |key: &&BundleKey| chamber.keys.scheme(&key.id).is_some();
+        let now = unix_now();
+        self.bundle.current_and_next().into_iter().find_map(|served| {
+            let chosen = served.bundle.key_for(&Scheme::ALL, now, now).filter(is_loaded);
+            let key = chosen.or_else(|| served.bundle.keys.iter().find(is_loaded)).cloned()?;
+            Some((served, key))
+        })
+    }
+
+    fn record(&self, sample: &Sample, reply: &Reply) {
+        let circuit = &sample.circuit;
+        let took = reply.capped(reply.head.timings.proved).unwrap_or_default();
+        let payload_bytes = sealed_bytes(Scheme::X25519, sample.bytes.len());
+        self.times.record(circuit, Scheme::X25519, payload_bytes, took);
+        self.metrics.chambers.self_tested(circuit, sample.is_largest, took);
+        let (proved_ms, peak_bytes) = (millis(took), reply.peak_bytes);
+        info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");
+        if took * 2 > sample.limits.time {
+            let limit = humantime::format_duration(sample.limits.time);
+            warn!(%circuit, proved_ms, %limit, "a proof takes more than half of its time limit here");
+        }
+    }
+}
+
+/// Seals a sample as a job of no tenant.
+fn job(sample: &Sample, deployment: &Deployment, key: &BundleKey) -> Option<(JobHead, Vec<u8>)> {
+    let subject = JobSubject {
+        tenant: Tenant::default(),
+        lane: Lane::Standard,
+        circuit: sample.circuit.clone(),
+        job: JobId::random(),
+    };
+    let header = JobHeader {
+        subject,
+        key: key.id.clone(),
+        expires: unix_now() + LIFETIME_SECONDS,
+        answer: AnswerMode::Open,
+        verifying_key: VerifyingKeyPin::Any,
+    };
+    let info = header.info(deployment);
+    let sealed = seal(key.scheme, &key.public_key.0, &info, &sample.bytes).ok()?;
+    Some((JobHead::new(header, 1, 0), sealed.payload))
+}
+
+fn with_remedy(circuit: &CircuitId, cause: NoReply) -> String {
+    let key = match cause {
+        NoReply::Ended(End::OutOfMemory) => "memory_limit",
+        NoReply::Ended(End::TimedOut) => "time_limit",
+        _ => return cause.to_string(),
+    };
+    format!("{cause}; raise {key} under [circuits.{circuit}]")
+}

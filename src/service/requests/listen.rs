@@ -1,0 +1,17 @@
+//! Subscriptions in the services' queue group.
+
+use async_nats::{Client, Subscriber};
+use tracing::error;
+
+use crate::jetstream::QUEUE_GROUP;
+
+/// Subscribes to a subject, of whose requests this service gets its share; returns `None` without permission.
+pub(super) async fn listen(client: &Client, subject: String) -> Option<Subscriber> {
+    match client.queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned()).await {
+        Ok(requests) => Some(requests),
+        Err(cause) => {
+            error!(subject, %cause, "cannot listen for requests");
+            None
+        }
+    }
+}

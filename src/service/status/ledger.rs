@@ -1,0 +1,17 @@
+//! The ledger: everything in which the service records what it does.
+
+use std::sync::Arc;
+
+use super::activity::Activity;
+use super::traces::Traces;
+use crate::audit::log::Audit;
+use crate::metrics::Metrics;
+
+/// Metrics, audit log, traces and activity of one service.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) audit: Audit,
+    pub(crate) traces: Traces,
+    pub(crate) activity: Arc<Activity>,
+}
