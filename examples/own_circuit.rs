@@ -28,7 +28,7 @@ use sealprove::circuit::{
     BuildError, Circuit, Circuits, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
     VerifyError, VerifyingKey,
 };
-use sealprove::protocol::VerifyingKeyDigest;
+use sealprove::protocol::Sha256Digest;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -137,7 +137,7 @@ fn instance(witness: &Witness) -> pallas::Base {
     pallas::Base::from(u64::from(witness.a)) * pallas::Base::from(u64::from(witness.b))
 }
 
-fn digest(key: &plonk::VerifyingKey<vesta::Affine>) -> VerifyingKeyDigest {
+fn digest(key: &plonk::VerifyingKey<vesta::Affine>) -> Sha256Digest {
     Sha256Digest(Sha256::digest(format!("{:#?}", key.pinned())).into())
 }
 
@@ -195,7 +195,7 @@ struct Prover {
 }
 
 impl ProvingKey for Prover {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+    fn verifying_keys(&self) -> Vec<(&'static str, Sha256Digest)> {
         self.verifier.verifying_keys()
     }
 
@@ -230,7 +230,7 @@ impl ProvingKey for Prover {
 }
 
 impl VerifyingKey for Verifier {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+    fn verifying_keys(&self) -> Vec<(&'static str, Sha256Digest)> {
         vec![("main", digest(&self.key))]
     }
 

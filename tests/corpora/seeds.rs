@@ -10,7 +10,7 @@ use sealprove::circuits::credentials::threshold::Threshold;
 use sealprove::circuits::zcash::ZcashPczt;
 use sealprove::protocol::{
     Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, JobSubject, Scheme,
-    State, Status, Subjects, Timings, VERSION, VerifyingKeyDigest, key_id, sealed_bytes,
+    Sha256Digest, State, Status, Subjects, Timings, VERSION, key_id, sealed_bytes,
 };
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use sealprove::frame::{self, End, Event, JobHead, Locks, Order, ReadyCircuit, ReadyKey, ReplyHead};
 use sealprove::protocol::{
-    ANSWER_MEDIA_TYPE, AnswerMode, Code, JobHeader, Scheme, VerifyingKeyDigest, VerifyingKeyPin,
+    ANSWER_MEDIA_TYPE, AnswerMode, Code, JobHeader, Scheme, Sha256Digest, VerifyingKeyPin,
 };
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Headers of jobs and answers.
 
-use sealprove::protocol::{ANSWER_MEDIA_TYPE, AnswerMode, Code, VerifyingKeyDigest};
+use sealprove::protocol::{ANSWER_MEDIA_TYPE, AnswerMode, Code, Sha256Digest};
 
 use super::super::targets::bundles::NOW;
 use super::{KEY_ID, Seed, of};
