@@ -16,7 +16,7 @@ impl Audit {
             lines: book.counters(
                 (
                     "sealprove_audit_lines_total",
-                    "Is the audit log whole? Lines written, writes tried again, and lines lost.",
+                    "Is the audit log complete? Lines written, writes retried, and lines lost.",
                 ),
                 &[Label::of("result", AuditLine::ALL, AuditLine::as_str)],
             ),

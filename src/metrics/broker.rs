@@ -15,12 +15,12 @@ impl Broker {
     pub(super) fn new(book: &Book) -> Self {
         Broker {
             events: book.counters(
-                ("sealprove_broker_events_total", "What happened to the connections to the broker?"),
+                ("sealprove_broker_events_total", "What happened on the connections to the broker?"),
                 &[Label::of("event", BrokerEvent::ALL, BrokerEvent::as_str)],
             ),
             clock_offset: book.gauge_f64((
                 "sealprove_clock_offset_seconds",
-                "How far is this machine's clock ahead of the broker's? Deadlines are read by both.",
+                "How far ahead of the broker's clock is this machine's? Deadlines are checked by both.",
             )),
         }
     }

@@ -21,23 +21,23 @@ impl Bundles {
     pub(super) fn new(book: &Book) -> Self {
         let scheme = || Label::of("scheme", &Scheme::ALL, Scheme::as_str);
         Bundles {
-            serial: book.gauge(("sealprove_bundle_serial", "Which bundle is served?")),
+            serial: book.gauge(("sealprove_bundle_serial", "Which bundle is served, by serial number?")),
             expires: book.gauge((
                 "sealprove_bundle_expires_timestamp_seconds",
-                "When does the bundle that is served expire, so that clients take it no more?",
+                "When does the served bundle expire? Clients refuse it from then on.",
             )),
             seal_from: book.gauges_f64(
                 (
                     "sealprove_key_seal_from_timestamp_seconds",
-                    "Since when do clients seal to the newest key of this scheme? 0 where there is none.",
+                    "Since when do clients seal to the newest key of this scheme? 0 if there is none.",
                 ),
                 &[scheme()],
             ),
             seal_until: book.gauges_f64(
                 (
                     "sealprove_key_seal_until_timestamp_seconds",
-                    "When does the last key of this scheme end in the bundle that is served, so that clients can \
-                     seal to none? 0 where there is none.",
+                    "When do clients stop sealing to the last key of this scheme in the served bundle? 0 if \
+                     there is none.",
                 ),
                 &[scheme()],
             ),

@@ -34,25 +34,24 @@ impl Chambers {
         Chambers {
             circuits: book.circuits(),
             starts: book.counters(
-                ("sealprove_chamber_starts_total", "How often was a chamber started, and why?"),
+                ("sealprove_chamber_starts_total", "How many chambers were started, by reason?"),
                 &[Label::of("reason", StartCause::ALL, StartCause::as_str)],
             ),
             keys: book.gauges(
                 (
                     "sealprove_chamber_keys",
-                    "How many private keys has the chamber, and of how many that were destroyed does it know?",
+                    "How many private keys does the chamber hold, and how many destroyed ones does it know?",
                 ),
                 &[Label::of("state", &[READY, DESTROYED], |state| state)],
             ),
             build_seconds: book.gauges_f64(
-                ("sealprove_circuit_build_seconds", "How long did building a circuit's keys take?"),
+                ("sealprove_circuit_build_seconds", "How long did it take to build this circuit's keys?"),
                 &[circuit()],
             ),
             self_test_seconds: book.gauges_f64(
                 (
                     "sealprove_self_test_seconds",
-                    "How long did the last self-test of a circuit prove, with its smallest and its largest \
-                     witness? 0 where there was none.",
+                    "How long did the last self-test of this circuit prove, by witness? 0 if there was none.",
                 ),
                 &[circuit(), Label::of("witness", &[SMALLEST, LARGEST], |witness| witness)],
             ),
@@ -63,14 +62,14 @@ impl Chambers {
             memory_limits: book.gauges(
                 (
                     "sealprove_circuit_memory_limit_bytes",
-                    "How much memory may a proof of this circuit take beyond what its process is born with?",
+                    "How much memory may a proof of this circuit use beyond what its process starts with?",
                 ),
                 &[circuit()],
             ),
             locks: book.gauges(
                 (
                     "sealprove_locks",
-                    "Which locks are closed? Landlock's version, or 0 where the kernel has none; seccomp 1 or 0.",
+                    "Which locks are in force? Landlock's version, or 0 if there is none; seccomp 1 or 0.",
                 ),
                 &[process, lock],
             ),

@@ -19,7 +19,7 @@ impl Health {
         Health {
             ready: book.gauge(("sealprove_ready", "Does the service take jobs? 1 if it does.")),
             unready: book.gauges(
-                ("sealprove_unready", "What keeps the service from taking jobs? 1 where it does."),
+                ("sealprove_unready", "What keeps the service from taking jobs? 1 for each reason."),
                 &[Label::of("reason", Missing::ALL, Missing::as_str)],
             ),
         }

@@ -44,31 +44,25 @@ impl Jobs {
         Jobs {
             circuits: book.circuits(),
             jobs: book.counters(
-                ("sealprove_jobs_total", "How many jobs were answered here, and how did they end?"),
+                ("sealprove_jobs_total", "How many jobs were answered here, by outcome?"),
                 &[book.circuit(), lane(), outcome],
             ),
             answers: book.counters(
-                ("sealprove_answers_total", "With which code were jobs answered here?"),
+                ("sealprove_answers_total", "How many jobs were answered here, by code?"),
                 &[book.circuit(), code(Code::ALL)],
             ),
             seconds: book.histograms(
-                (
-                    "sealprove_job_seconds",
-                    "How long after its submission had a job its proof, of those proved here?",
-                ),
+                ("sealprove_job_seconds", "How long from submission to proof, for jobs proved here?"),
                 &[book.circuit(), lane()],
                 &SECONDS,
             ),
             phases: book.histograms(
-                ("sealprove_phase_seconds", "Where does the time of a job go?"),
+                ("sealprove_phase_seconds", "Where does a job's time go?"),
                 &[book.circuit(), phase],
                 &SECONDS,
             ),
             deliveries: book.counters(
-                (
-                    "sealprove_deliveries_total",
-                    "How often did the broker deliver a job here, and for the how manieth time?",
-                ),
+                ("sealprove_deliveries_total", "How many deliveries arrived here, by delivery attempt?"),
                 &[attempt],
             ),
             handed_back: book
@@ -76,27 +70,21 @@ impl Jobs {
             races_lost: book.counters(
                 (
                     "sealprove_answer_races_lost_total",
-                    "How often was work thrown away here, since another answer was there first, and whose?",
+                    "How many attempts were wasted here because another answer was stored first, by winner?",
                 ),
                 &[winner],
             ),
             cancels: book.counters(
-                (
-                    "sealprove_cancels_total",
-                    "How many jobs were clients asking to cancel here, and what came of it?",
-                ),
+                ("sealprove_cancels_total", "How many cancel requests were handled here, by result?"),
                 &[result],
             ),
             swept: book.counters(
-                (
-                    "sealprove_swept_total",
-                    "How many jobs did the sweeper answer that no delivery would have answered, and how?",
-                ),
+                ("sealprove_swept_total", "How many jobs did the sweeper answer, by code?"),
                 &[code(&SWEPT)],
             ),
             not_jobs: book.counter((
                 "sealprove_not_jobs_total",
-                "How many messages on job subjects name no job, so that nobody can be answered?",
+                "How many messages on job subjects named no job and could not be answered?",
             )),
         }
     }

@@ -36,20 +36,20 @@ impl Processes {
         Processes {
             circuits: book.circuits(),
             slots: book.gauges(
-                ("sealprove_slots", "How many slots are busy, how many free?"),
+                ("sealprove_slots", "How many slots are busy, and how many are free?"),
                 &[Label::of("state", &[FREE, BUSY], |state| state)],
             ),
             exits: book.counters(
                 (
                     "sealprove_process_exits_total",
-                    "How did job processes end, those of self-tests among them?",
+                    "How did job processes end, including those of self-tests?",
                 ),
                 &[book.circuit(), Label::of("cause", &End::ALL, End::as_str)],
             ),
             peaks: book.histograms(
                 (
                     "sealprove_process_peak_bytes",
-                    "How much memory did a job process have at its peak, with what it was born with?",
+                    "How much memory did a job process use at its peak, including what it started with?",
                 ),
                 &[book.circuit()],
                 &BYTES,

@@ -54,41 +54,38 @@ impl Queues {
         let tenant = || Label::named("tenant", tenants.iter().map(ToString::to_string));
         Queues {
             jobs: book.gauges(
-                ("sealprove_queue_jobs", "How many jobs wait, and how many does some service have?"),
+                ("sealprove_queue_jobs", "How many jobs are waiting, and how many are in flight?"),
                 &[lane(), state()],
             ),
             oldest: book.gauges_f64(
-                ("sealprove_queue_oldest_seconds", "For how long has the oldest job been without an answer?"),
+                ("sealprove_queue_oldest_seconds", "How old is the oldest unanswered job?"),
                 &[lane()],
             ),
             at_risk: book.gauges(
                 (
                     "sealprove_queue_at_risk_jobs",
-                    "How many jobs without an answer have less than a quarter of their life left?",
+                    "How many unanswered jobs have less than a quarter of their lifetime left?",
                 ),
                 &[lane()],
             ),
             filled: book.gauge_f64((
                 "sealprove_answer_stream_filled_ratio",
-                "How full is the fullest answer stream? From 0.9 on its tenant's intake stops.",
+                "How full is the fullest answer stream? Above 0.9 its tenant's intake stops.",
             )),
             without_room: book.gauge((
                 "sealprove_tenants_without_room",
-                "How many tenants get no job taken, because their answer stream is full?",
+                "How many tenants have intake stopped because their answer stream is full?",
             )),
             tenants: tenants.to_vec(),
             tenant_jobs: book.gauges(
                 (
                     "sealprove_tenant_queue_jobs",
-                    "How many jobs of this tenant wait, and how many does some service have?",
+                    "How many jobs of this tenant are waiting, and how many are in flight?",
                 ),
                 &[tenant(), state()],
             ),
             tenant_oldest: book.gauges_f64(
-                (
-                    "sealprove_tenant_queue_oldest_seconds",
-                    "For how long has this tenant's oldest job been without an answer?",
-                ),
+                ("sealprove_tenant_queue_oldest_seconds", "How old is this tenant's oldest unanswered job?"),
                 &[tenant()],
             ),
             tenant_filled: book.gauges_f64(
