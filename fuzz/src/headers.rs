@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sealprove::jetstream::stored_headers;
 use sealprove::protocol::{
     Answer, AnswerHeader, AnswerMode, CancelReply, CircuitId, Code, Deployment, HeaderFault, JobHeader,
-    JobId, JobSubject, KeyId, Lane, Outcome, Status, Subjects, Tenant, VERSION, VerifyingKeyDigest,
+    JobId, JobSubject, KeyId, Lane, Outcome, Sha256Digest, Status, Subjects, Tenant, VERSION,
     VerifyingKeyPin,
 };
 use serde::Serialize;
@@ -67,7 +67,7 @@ fn names(text: &str) {
     prints::<Deployment>(text);
     prints::<Lane>(text);
     prints::<AnswerMode>(text);
-    prints::<VerifyingKeyDigest>(text);
+    prints::<Sha256Digest>(text);
     prints::<VerifyingKeyPin>(text);
     prints::<Code>(text);
     prints::<Outcome>(text);

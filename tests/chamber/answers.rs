@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sealprove::frame::{End, Event, ReadyKey};
-use sealprove::protocol::{AnswerMode, Code, Scheme, VerifyingKeyDigest};
+use sealprove::protocol::{AnswerMode, Code, Scheme, Sha256Digest};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 

@@ -3,8 +3,8 @@
 use sealprove::circuit::InvalidWitness;
 use sealprove::frame::{End, ReplyHead};
 use sealprove::protocol::{
-    Answer, AnswerMode, Code, JobHeader, JobId, Lane, SKEW_SECONDS, Scheme, VerifyingKeyDigest,
-    VerifyingKeyPin, generate_key, public_key, seal,
+    Answer, AnswerMode, Code, JobHeader, JobId, Lane, SKEW_SECONDS, Scheme, Sha256Digest, VerifyingKeyPin,
+    generate_key, public_key, seal,
 };
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use sealprove::circuit::{
     BuildError, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
     VerifyError, VerifyingKey,
 };
-use sealprove::protocol::{Sha256Digest, VerifyingKeyDigest};
+use sealprove::protocol::Sha256Digest;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -58,8 +58,8 @@ pub(crate) struct Rogue {
     id: &'static str,
     check: Check,
     act: Act,
-    pinned: VerifyingKeyDigest,
-    built: VerifyingKeyDigest,
+    pinned: Sha256Digest,
+    built: Sha256Digest,
     honest: bool,
 }
 
@@ -141,7 +141,7 @@ impl Circuit for Rogue {
 }
 
 impl ProvingKey for Rogue {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+    fn verifying_keys(&self) -> Vec<(&'static str, Sha256Digest)> {
         vec![("only", self.built)]
     }
 
@@ -164,7 +164,7 @@ impl ProvingKey for Rogue {
 }
 
 impl VerifyingKey for Rogue {
-    fn verifying_keys(&self) -> Vec<(&'static str, VerifyingKeyDigest)> {
+    fn verifying_keys(&self) -> Vec<(&'static str, Sha256Digest)> {
         vec![("only", self.pinned)]
     }
 
