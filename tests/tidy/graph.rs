@@ -1,0 +1,185 @@
+//! The modules of the crate, in the order of their floors, and which file imports from which.
+//!
+//! The order is that of reading: modules as their parent lists them, each with all below it, and a parent after its
+//! children. What resolves a path is what resolves it for the compiler, less the types: a method that is called on a
+//! value is no import.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::imports::{Import, parse};
+use crate::source::Source;
+
+/// Longest chain of re-exports that is followed.
+const HOPS_MAX: usize = 16;
+
+/// Every module that a build without tests compiles. Lower floors come first, the crate's root is last.
+pub(crate) struct Graph {
+    pub(crate) modules: Vec<Module>,
+}
+
+/// One file of the crate.
+pub(crate) struct Module {
+    /// Where it is in the crate: `service::intake`, or nothing for the root.
+    pub(crate) path: String,
+    /// Its file, below `src/`.
+    pub(crate) file: String,
+    pub(crate) source: Source,
+    /// Its children by name, in the order of their `mod` lines.
+    pub(crate) children: Vec<(String, usize)>,
+    parent: Option<usize>,
+    imports: Vec<Import>,
+}
+
+/// An import of one file from another.
+pub(crate) struct Arrow<'a> {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) import: &'a Import,
+}
+
+impl Graph {
+    /// Reads the files that the `mod` lines of `lib.rs` lead to. Files are texts by their path below `src/`.
+    pub(crate) fn new(files: &BTreeMap<String, String>) -> Self {
+        let mut graph = Self { modules: Vec::new() };
+        graph.add(files, "", "lib.rs");
+        graph
+    }
+
+    fn add(&mut self, files: &BTreeMap<String, String>, path: &str, file: &str) -> usize {
+        let source = Source::new(&files[file]);
+        let (names, imports) = parse(&source);
+        let below = if path.is_empty() { "" } else { file.trim_end_matches(".rs") };
+        let children = names.into_iter().map(|name| {
+            let file = format!("{below}/{name}.rs").trim_start_matches('/').to_owned();
+            assert!(
+                files.contains_key(&file),
+                "src/{file} does not exist: modules are files, and none is called mod.rs"
+            );
+            let child = self.add(files, format!("{path}::{name}").trim_start_matches(':'), &file);
+            (name, child)
+        });
+        let children = children.collect::<Vec<_>>();
+        let place = self.modules.len();
+        for (_, child) in &children {
+            self.modules[*child].parent = Some(place);
+        }
+        let (path, file) = (path.to_owned(), file.to_owned());
+        self.modules.push(Module { path, file, source, children, parent: None, imports });
+        place
+    }
+
+    fn root(&self) -> usize {
+        self.modules.len() - 1
+    }
+
+    /// Returns every import that leads to another file of the crate.
+    pub(crate) fn arrows(&self) -> Vec<Arrow<'_>> {
+        let mut arrows = Vec::new();
+        for (from, module) in self.modules.iter().enumerate() {
+            for import in &module.imports {
+                match self.resolve(from, &import.path, 0) {
+                    Some(to) if to != from => arrows.push(Arrow { from, to, import }),
+                    _ => {}
+                }
+            }
+        }
+        arrows
+    }
+
+    /// Returns the module that defines what a path names, or none where another crate does.
+    fn resolve(&self, from: usize, path: &[String], hops: usize) -> Option<usize> {
+        if hops > HOPS_MAX {
+            return None;
+        }
+        let (first, rest) = path.split_first()?;
+        match &first[..] {
+            "crate" => self.walk(self.root(), rest, hops),
+            "self" => self.walk(from, rest, hops),
+            "super" => {
+                let parent = self.modules[from].parent?;
+                if rest.first().is_some_and(|next| next == "super") {
+                    self.resolve(parent, rest, hops)
+                } else {
+                    self.walk(parent, rest, hops)
+                }
+            }
+            _ => self.walk_named(from, first, rest, hops)?,
+        }
+    }
+
+    /// Follows a path from a module downwards, and through what the module re-exports.
+    fn walk(&self, at: usize, path: &[String], hops: usize) -> Option<usize> {
+        let Some((first, rest)) = path.split_first() else { return Some(at) };
+        // What is neither a child nor imported is defined in the module itself.
+        self.walk_named(at, first, rest, hops).unwrap_or(Some(at))
+    }
+
+    /// Follows a path whose first name is a child or an import of a module. Returns none where it is neither.
+    fn walk_named(&self, at: usize, first: &str, rest: &[String], hops: usize) -> Option<Option<usize>> {
+        let module = &self.modules[at];
+        if let Some((_, child)) = module.children.iter().find(|(name, _)| name == first) {
+            return Some(self.walk(*child, rest, hops));
+        }
+        if let Some(import) = module.imports.iter().find(|import| import.binds.as_deref() == Some(first)) {
+            return Some(self.resolve(at, &[&import.path, rest].concat(), hops + 1));
+        }
+        module.imports.iter().filter(|import| import.is_glob).find_map(|import| {
+            let opened = self.resolve(at, &import.path, hops + 1).filter(|opened| *opened != at)?;
+            self.modules[opened]
+                .offers(first)
+                .then(|| self.walk(opened, &[&[first.to_owned()], rest].concat(), hops + 1))
+        })
+    }
+
+    /// Returns the imports that lead to the same floor or to a higher one.
+    pub(crate) fn upward(&self) -> Vec<Arrow<'_>> {
+        self.arrows().into_iter().filter(|arrow| arrow.to > arrow.from).collect()
+    }
+
+    /// Returns each circle of imports once for each upward import in it, as files, shortest way round.
+    pub(crate) fn circles(&self) -> Vec<Vec<&str>> {
+        let arrows = self.arrows().iter().map(|arrow| (arrow.from, arrow.to)).collect::<BTreeSet<_>>();
+        let upward = arrows.iter().filter(|(from, to)| to > from);
+        let ways = upward.filter_map(|(from, to)| shortest_way(&arrows, *to, *from));
+        ways.map(|way| way.into_iter().map(|place| &self.modules[place].file[..]).collect()).collect()
+    }
+}
+
+impl Module {
+    /// Checks whether a glob import of the module brings this name.
+    fn offers(&self, name: &str) -> bool {
+        self.children.iter().any(|(child, _)| child == name)
+            || self.imports.iter().any(|import| import.binds.as_deref() == Some(name))
+            || self.defines(name)
+    }
+
+    /// Checks whether an item or a method of this name is defined here.
+    pub(crate) fn defines(&self, name: &str) -> bool {
+        let keywords =
+            ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "mod", "macro_rules!"];
+        keywords.iter().any(|keyword| self.source.names(&format!("{keyword} {name}")))
+    }
+}
+
+/// Returns the nodes from `start` to `end`, both included, on a way with the fewest arrows.
+fn shortest_way(arrows: &BTreeSet<(usize, usize)>, start: usize, end: usize) -> Option<Vec<usize>> {
+    let mut came_from = BTreeMap::from([(start, start)]);
+    let mut queue = VecDeque::from([start]);
+    while let Some(at) = queue.pop_front() {
+        if at == end {
+            let mut way = vec![end];
+            while way[way.len() - 1] != start {
+                way.push(came_from[&way[way.len() - 1]]);
+            }
+            way.reverse();
+            return Some(way);
+        }
+        for (_, next) in arrows.range((at, 0)..(at + 1, 0)) {
+            if !came_from.contains_key(next) {
+                came_from.insert(*next, at);
+                queue.push_back(*next);
+            }
+        }
+    }
+    None
+}
