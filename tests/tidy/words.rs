@@ -87,7 +87,8 @@ fn only_the_sandbox_makes_locks() {
 fn output_goes_through_what_can_fail() {
     assert_absent(
         &["println", "dbg"],
-        |_| true,
+        // The test kit prints a summary of the vectors that it makes.
+        |file| !is_in(file, "testkit"),
         "Output may fail. Remedy: use `say!` of cli/output.rs, or a log.",
     );
     // The panic hook of a job process has nothing but its standard error.
