@@ -35,6 +35,8 @@ pub(crate) struct Arrow<'a> {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) import: &'a Import,
+    /// Whether the path asks a module that contains the importing one, for an item or for a re-export.
+    pub(crate) is_through_parent: bool,
 }
 
 impl Graph {
@@ -78,7 +80,12 @@ impl Graph {
         for (from, module) in self.modules.iter().enumerate() {
             for import in &module.imports {
                 match self.resolve(from, &import.path, 0) {
-                    Some(to) if to != from => arrows.push(Arrow { from, to, import }),
+                    Some(to) if to != from => {
+                        let is_through_parent = self
+                            .asked(from, &import.path)
+                            .is_some_and(|asked| asked != from && self.contains(asked, from));
+                        arrows.push(Arrow { from, to, import, is_through_parent });
+                    }
                     _ => {}
                 }
             }
@@ -110,8 +117,8 @@ impl Graph {
     /// Follows a path from a module downwards, and through what the module re-exports.
     fn walk(&self, at: usize, path: &[String], hops: usize) -> Option<usize> {
         let Some((first, rest)) = path.split_first() else { return Some(at) };
-        // What is neither a child nor imported is defined in the module itself.
-        self.walk_named(at, first, rest, hops).unwrap_or(Some(at))
+        // What is neither a child nor imported from this crate belongs to the module itself.
+        self.walk_named(at, first, rest, hops).flatten().or(Some(at))
     }
 
     /// Follows a path whose first name is a child or an import of a module. Returns none where it is neither.
@@ -131,9 +138,37 @@ impl Graph {
         })
     }
 
-    /// Returns the imports that lead to the same floor or to a higher one.
-    pub(crate) fn upward(&self) -> Vec<Arrow<'_>> {
-        self.arrows().into_iter().filter(|arrow| arrow.to > arrow.from).collect()
+    /// Returns the last module that a path spells out, before any re-export. Returns none for a path that begins with
+    /// a name: what binds that name is an import too.
+    fn asked(&self, from: usize, path: &[String]) -> Option<usize> {
+        let mut at = match &path.first()?[..] {
+            "crate" => self.root(),
+            "self" => from,
+            "super" => self.modules[from].parent?,
+            _ => return None,
+        };
+        for name in &path[1..] {
+            let module = &self.modules[at];
+            at = match module.children.iter().find(|(child, _)| child == name) {
+                Some((_, child)) => *child,
+                None if name == "super" => module.parent?,
+                None => break,
+            };
+        }
+        Some(at)
+    }
+
+    fn contains(&self, above: usize, below: usize) -> bool {
+        let mut at = Some(below);
+        while at.is_some_and(|at| at != above) {
+            at = at.and_then(|at| self.modules[at].parent);
+        }
+        at.is_some()
+    }
+
+    /// Returns the imports from a higher floor, and those that go through a module that contains the importing one.
+    pub(crate) fn faults(&self) -> Vec<Arrow<'_>> {
+        self.arrows().into_iter().filter(|arrow| arrow.to > arrow.from || arrow.is_through_parent).collect()
     }
 
     /// Returns each circle of imports once for each upward import in it, as files, shortest way round.
