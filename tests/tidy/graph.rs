@@ -79,15 +79,11 @@ impl Graph {
         let mut arrows = Vec::new();
         for (from, module) in self.modules.iter().enumerate() {
             for import in &module.imports {
-                match self.resolve(from, &import.path, 0) {
-                    Some(to) if to != from => {
-                        let is_through_parent = self
-                            .asked(from, &import.path)
-                            .is_some_and(|asked| asked != from && self.contains(asked, from));
-                        arrows.push(Arrow { from, to, import, is_through_parent });
-                    }
-                    _ => {}
-                }
+                let Some(to) = self.resolve(from, &import.path, 0).filter(|to| *to != from) else { continue };
+                let asked = self.asked(from, &import.path);
+                let is_through_parent =
+                    asked.is_some_and(|asked| asked != from && self.contains(asked, from));
+                arrows.push(Arrow { from, to, import, is_through_parent });
             }
         }
         arrows
@@ -98,62 +94,57 @@ impl Graph {
         if hops > HOPS_MAX {
             return None;
         }
-        let (first, rest) = path.split_first()?;
-        match &first[..] {
-            "crate" => self.walk(self.root(), rest, hops),
-            "self" => self.walk(from, rest, hops),
-            "super" => {
-                let parent = self.modules[from].parent?;
-                if rest.first().is_some_and(|next| next == "super") {
-                    self.resolve(parent, rest, hops)
-                } else {
-                    self.walk(parent, rest, hops)
-                }
-            }
-            _ => self.walk_named(from, first, rest, hops)?,
+        match self.anchor(from, path) {
+            Some((at, rest)) => self.walk(at, rest, hops),
+            None => self.walk_named(from, path, hops),
         }
+    }
+
+    /// Returns the module that `crate`, `self` or `super` stands for, and the rest of the path.
+    fn anchor<'a>(&self, from: usize, path: &'a [String]) -> Option<(usize, &'a [String])> {
+        let (first, mut rest) = path.split_first()?;
+        let mut at = match &first[..] {
+            "crate" => self.root(),
+            "self" => from,
+            "super" => self.modules[from].parent?,
+            _ => return None,
+        };
+        while rest.first().is_some_and(|next| next == "super") {
+            at = self.modules[at].parent?;
+            rest = &rest[1..];
+        }
+        Some((at, rest))
     }
 
     /// Follows a path from a module downwards, and through what the module re-exports.
     fn walk(&self, at: usize, path: &[String], hops: usize) -> Option<usize> {
-        let Some((first, rest)) = path.split_first() else { return Some(at) };
         // What is neither a child nor imported from this crate belongs to the module itself.
-        self.walk_named(at, first, rest, hops).flatten().or(Some(at))
+        self.walk_named(at, path, hops).or(Some(at))
     }
 
     /// Follows a path whose first name is a child or an import of a module. Returns none where it is neither.
-    fn walk_named(&self, at: usize, first: &str, rest: &[String], hops: usize) -> Option<Option<usize>> {
+    fn walk_named(&self, at: usize, path: &[String], hops: usize) -> Option<usize> {
+        let (first, rest) = path.split_first()?;
         let module = &self.modules[at];
-        if let Some((_, child)) = module.children.iter().find(|(name, _)| name == first) {
-            return Some(self.walk(*child, rest, hops));
+        if let Some(child) = module.child(first) {
+            return self.walk(child, rest, hops);
         }
-        if let Some(import) = module.imports.iter().find(|import| import.binds.as_deref() == Some(first)) {
-            return Some(self.resolve(at, &[&import.path, rest].concat(), hops + 1));
+        if let Some(import) = module.imports.iter().find(|import| import.binds.as_ref() == Some(first)) {
+            return self.resolve(at, &[&import.path, rest].concat(), hops + 1);
         }
         module.imports.iter().filter(|import| import.is_glob).find_map(|import| {
-            let opened = self.resolve(at, &import.path, hops + 1).filter(|opened| *opened != at)?;
-            self.modules[opened]
-                .offers(first)
-                .then(|| self.walk(opened, &[&[first.to_owned()], rest].concat(), hops + 1))
+            let opened = self.resolve(at, &import.path, hops + 1)?;
+            self.modules[opened].offers(first).then(|| self.walk(opened, path, hops + 1))?
         })
     }
 
     /// Returns the last module that a path spells out, before any re-export. Returns none for a path that begins with
     /// a name: what binds that name is an import too.
     fn asked(&self, from: usize, path: &[String]) -> Option<usize> {
-        let mut at = match &path.first()?[..] {
-            "crate" => self.root(),
-            "self" => from,
-            "super" => self.modules[from].parent?,
-            _ => return None,
-        };
-        for name in &path[1..] {
-            let module = &self.modules[at];
-            at = match module.children.iter().find(|(child, _)| child == name) {
-                Some((_, child)) => *child,
-                None if name == "super" => module.parent?,
-                None => break,
-            };
+        let (mut at, rest) = self.anchor(from, path)?;
+        for name in rest {
+            let Some(child) = self.modules[at].child(name) else { break };
+            at = child;
         }
         Some(at)
     }
@@ -181,15 +172,19 @@ impl Graph {
 }
 
 impl Module {
+    fn child(&self, name: &str) -> Option<usize> {
+        self.children.iter().find(|(child, _)| child == name).map(|(_, place)| *place)
+    }
+
     /// Checks whether a glob import of the module brings this name.
     fn offers(&self, name: &str) -> bool {
-        self.children.iter().any(|(child, _)| child == name)
+        self.child(name).is_some()
             || self.imports.iter().any(|import| import.binds.as_deref() == Some(name))
             || self.defines(name)
     }
 
     /// Checks whether an item or a method of this name is defined here.
-    pub(crate) fn defines(&self, name: &str) -> bool {
+    fn defines(&self, name: &str) -> bool {
         let keywords =
             ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "mod", "macro_rules!"];
         keywords.iter().any(|keyword| self.source.names(&format!("{keyword} {name}")))
