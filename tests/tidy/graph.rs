@@ -132,7 +132,8 @@ impl Graph {
         if let Some(import) = module.imports.iter().find(|import| import.binds.as_ref() == Some(first)) {
             return self.resolve(at, &[&import.path, rest].concat(), hops + 1);
         }
-        module.imports.iter().filter(|import| import.is_glob).find_map(|import| {
+        // What a module defines itself hides what a glob brings.
+        module.imports.iter().filter(|import| import.is_glob && !module.defines(first)).find_map(|import| {
             let opened = self.resolve(at, &import.path, hops + 1)?;
             self.modules[opened].offers(first).then(|| self.walk(opened, path, hops + 1))?
         })
