@@ -110,11 +110,14 @@ fn processes_lock_themselves_before_they_read_foreign_bytes() {
         ),
         ("chamber/process.rs", &["limit_job(", "part_job(", "ThreadPoolBuilder", "lock_sealed_job("]),
         ("chamber/process.rs", &["open_below(", "stack::wipe_below(", "keys.forget(", "lock_open_job("]),
-        ("service/start.rs", &["Launcher::start(", "lock_service("]),
+        ("service/setup.rs", &["Launcher::start(", "lock_service("]),
     ];
     let files = sources();
     for (file, steps) in steps {
-        let source = Source::new(&files[file]);
+        let text = files
+            .get(file)
+            .unwrap_or_else(|| panic!("src/{file} is gone, which does {steps:?} in this order"));
+        let source = Source::new(text);
         let mut rest = &source.code[..];
         for step in steps {
             let at = rest.find(step).unwrap_or_else(|| {
