@@ -4,7 +4,7 @@ NATS_SERVER := .tools/bin/nats-server
 export SEALPROVE_NATS_SERVER := $(CURDIR)/$(NATS_SERVER)
 
 .PHONY: demo test interop leaks hostile load fairness chaos chaos-wrong fuzz check tools bench schemas corpora k8s \
-	image-test reproducible sbom monitoring clean
+	image-test reproducible sbom monitoring style clean
 
 ## demo: the path of two jobs, hop by hop, on real witnesses
 demo: tools
@@ -79,6 +79,10 @@ check: k8s
 	cargo clippy --locked --no-default-features --features service,credentials -- -D warnings
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
+
+## style: the shape and the wording of the sources, measured; it fails with the places where a bound is broken
+style:
+	PYTHONDONTWRITEBYTECODE=1 python3 tests/tidy/style.py
 
 ## bench: what the path adds to a bare proof, and what the locks add to a job
 bench: tools

@@ -13,12 +13,12 @@
 //! **Architecture Invariant:** the chamber forks only while it has one thread, and locks itself before it
 //! accepts its first connection.
 
+mod stack;
 mod allocator;
 mod keys;
 mod limits;
 mod lookout;
 mod process;
-mod stack;
 mod watch;
 
 use std::collections::BTreeMap;

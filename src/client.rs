@@ -3,8 +3,8 @@
 //! A witness leaves this module only under a seal. What comes back is an answer only if it is from the
 //! process that opened the job; everything else is a hint.
 
-mod error;
 mod state;
+mod error;
 mod ticket;
 mod verify;
 

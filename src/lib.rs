@@ -56,10 +56,10 @@ pub mod config;
 mod http;
 
 // The records of a service.
-#[cfg(feature = "client")]
-pub mod audit;
 #[cfg(feature = "service")]
 pub mod metrics;
+#[cfg(feature = "client")]
+pub mod audit;
 
 // The broker.
 #[cfg(feature = "client")]

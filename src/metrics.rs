@@ -5,14 +5,14 @@
 //! it. Every value is there from the start, at zero. Never a label: a job, a subject, the text of an error, or
 //! anything else that a stranger can choose. `docs/METRICS.md` has them all, and a test compares.
 
-mod audit;
+mod labels;
 mod book;
+mod audit;
 mod broker;
 mod bundle;
 mod chambers;
 mod health;
 mod jobs;
-mod labels;
 mod processes;
 mod queues;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::StateError;
+use super::state::StateError;
 use crate::circuit::InvalidWitness;
 use crate::jetstream::{ConnectError, PublishError, ReadError};
 use crate::protocol::{BundleError, CircuitId, SealError};

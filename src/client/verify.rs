@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::Ticket;
+use super::ticket::Ticket;
 use crate::circuit::{BuildError, Circuits, Proof, VerifyError, VerifyingKey};
 use crate::protocol::{Answer, CircuitId, Code};
 

@@ -1,9 +1,9 @@
 //! The prover: chambers, and what the service knows about proving in them.
 
-mod chamber_client;
 mod locks;
 mod memory_budget;
 mod proving_times;
+mod chamber_client;
 
 mod served_bundle;
 
