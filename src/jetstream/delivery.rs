@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! Without that evidence there is no acknowledgement, and nothing outside of `jetstream` can make it up:
+//! There is no acknowledgement without that evidence, and no code outside of `jetstream` can make it up:
 //!
 //! ```compile_fail,E0061
 //! use sealprove::jetstream::LeasedJob;
@@ -28,8 +28,8 @@
 //! use sealprove::jetstream::{LeasedJob, Settled};
 //! use sealprove::protocol::JobSubject;
 //!
-//! async fn finish(job: LeasedJob, subject: JobSubject) -> bool {
-//!     job.ack(&Settled { subject, stored: None }).await
+//! async fn finish(job: LeasedJob, other: Settled, subject: JobSubject) -> bool {
+//!     job.ack(&Settled { tenant: subject.tenant, job: subject.job, ..other }).await
 //! }
 //! ```
 //!

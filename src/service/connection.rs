@@ -27,7 +27,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects, however long it takes.
-    pub(super) async fn open(config: &ServiceConfig, metrics: &Arc<Metrics>) -> Self {
+    pub(super) async fn connect(config: &ServiceConfig, metrics: &Arc<Metrics>) -> Self {
         let mut waits = CONNECT_WAITS.start();
         loop {
             let (close, closed) = watch::channel(false);

@@ -70,7 +70,7 @@ impl Intake {
         worker: Arc<Worker>,
         readiness: Arc<Readiness>,
     ) -> Self {
-        let connection = Connection::open(&config, &worker.settler.ledger.metrics).await;
+        let connection = Connection::connect(&config, &worker.settler.ledger.metrics).await;
         let fair_queue = FairQueue::new(&config.tenants, config.service.standard_turn);
         Intake {
             slots: Arc::new(Semaphore::new(config.service.slots)),
@@ -198,7 +198,7 @@ impl Intake {
         match cause {
             PullError::Closed(_) => {
                 poison::answer_all(&self.worker.settler, &self.config.tenants).await;
-                self.connection = Connection::open(&self.config, &self.worker.settler.ledger.metrics).await;
+                self.connection = Connection::connect(&self.config, &self.worker.settler.ledger.metrics).await;
                 self.pulls = Pulls::new(self.connection.client.clone(), self.worker.settler.broker.clone());
             }
             PullError::Refused { queue, .. } => {

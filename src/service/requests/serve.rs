@@ -20,7 +20,7 @@ impl Requests {
     /// Answers requests until the service ends.
     pub(crate) async fn serve(self) {
         loop {
-            let connection = Connection::open(&self.config, &self.settler.ledger.metrics).await;
+            let connection = Connection::connect(&self.config, &self.settler.ledger.metrics).await;
             tokio::select! {
                 () = self.serve_on(&connection) => {}
                 () = connection.closed() => {}
