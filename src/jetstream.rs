@@ -26,6 +26,8 @@ mod answers;
 #[cfg(feature = "service")]
 mod lanes;
 #[cfg(feature = "service")]
+mod definitions;
+#[cfg(feature = "service")]
 pub mod topology;
 
 #[cfg(feature = "service")]
@@ -60,10 +62,10 @@ pub(crate) use answers::{Offer, StoredAnswer};
 #[cfg(feature = "service")]
 pub(crate) use broker::{Broker, clock_offset};
 #[cfg(feature = "service")]
+pub(crate) use definitions::MAX_DELIVER;
+#[cfg(feature = "service")]
 pub(crate) use lanes::{LaneState, Queue, lane_state};
 #[cfg(feature = "service")]
 pub(crate) use names::{QUEUE_GROUP, jobs_stream};
 #[cfg(feature = "service")]
 pub(crate) use pull::{EXPIRES as PULL_EXPIRES, PullError, Pulled, Pulls};
-#[cfg(feature = "service")]
-pub(crate) use topology::MAX_DELIVER;

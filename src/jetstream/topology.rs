@@ -1,68 +1,47 @@
-//! The streams and consumers of a deployment: as they must be, made and checked.
+//! Checking and creating the streams and consumers of a deployment.
 //!
-//! Every setting below is there because its opposite loses or doubles something; `docs/PROTOCOL.md`
-//! says what. A service binds to them and makes none, but for a consumer that has gone missing.
+//! A service uses them and creates none, except a consumer that has gone missing. `sealprove streams apply` creates them.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
-use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, Info, pull};
+use async_nats::jetstream::consumer::Info;
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
-use async_nats::jetstream::stream::{
-    self, Config, DiscardPolicy, Republish, RetentionPolicy, StorageType, Stream,
-};
+use async_nats::jetstream::stream::{self, Config, Stream};
 use async_nats::jetstream::{self, Context};
 
-use super::names::{ADVISORIES_STREAM, STATUS_STREAM, SWEEPER, answers_stream, jobs_stream};
+use super::definitions::NeededConsumer;
 use crate::config::ServiceConfig;
-use crate::protocol::{LIFETIME_SECONDS_MAX, Lane, Tenant};
+use crate::protocol::{Lane, Tenant};
 
-/// How often a job is delivered at most; the last delivery is always answered.
-pub(crate) const MAX_DELIVER: i64 = 20;
-/// How long answers and states are kept: twice as long as a job can live, which is what makes a replayed
-/// job find its answer.
-const KEPT: Duration = Duration::from_secs(2 * LIFETIME_SECONDS_MAX);
-/// How long deliveries that were given up are remembered.
-const ADVISORIES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// Deliveries in flight of one consumer, where the tenant has no limit of its own; more than any fleet has
-/// slots.
-const ACK_PENDING_MAX: i64 = 20_000;
-/// Advisories in flight, and how long one may be.
-const ADVISORIES_PENDING_MAX: i64 = 10_000;
-const ADVISORY_ACK_WAIT: Duration = Duration::from_secs(30);
-/// The largest answer that is stored, in bytes, with its headers.
-const ANSWER_BYTES_MAX: i32 = 8 * 1024 * 1024;
-/// The largest status that is stored, in bytes.
-const STATUS_BYTES_MAX: i32 = 4096;
+pub(crate) use super::definitions::streams;
 
-/// A stream or consumer is not as it must be.
+/// A difference between the broker and the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Difference {
-    /// It is not there.
+    /// A stream or consumer is missing.
     #[error("{what} is missing")]
     Missing {
-        /// Which stream or consumer.
+        /// The stream or consumer.
         what: String,
     },
     /// A setting differs.
     #[error("{what}: {setting} is {found}, needs {needed}")]
     Setting {
-        /// Which stream or consumer.
+        /// The stream or consumer.
         what: String,
-        /// Which setting.
+        /// The setting.
         setting: &'static str,
-        /// What is there.
+        /// Value at the broker.
         found: String,
-        /// What must be.
+        /// Value that the configuration needs.
         needed: String,
     },
 }
 
-/// JetStream could not be asked.
+/// JetStream cannot be asked, or refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamsError {
-    /// There is no JetStream.
+    /// The account has no JetStream.
     #[error(
         "the broker has no JetStream for this account: start nats-server with `-js`, or enable it for the account"
     )]
@@ -70,11 +49,11 @@ pub enum StreamsError {
     /// A request failed.
     #[error("{step} {what}")]
     Request {
-        /// What was tried.
+        /// The step that failed.
         step: &'static str,
-        /// On which stream or consumer.
+        /// The stream or consumer.
         what: String,
-        /// What happened.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -88,145 +67,10 @@ impl StreamsError {
     }
 }
 
-/// The streams of a deployment, in the order in which they are made.
-pub fn streams(config: &ServiceConfig) -> Vec<Config> {
-    let mut streams = Vec::new();
-    for tenant in config.tenants.names() {
-        streams.push(jobs(config, tenant));
-        streams.push(answers(config, tenant));
-    }
-    streams.push(statuses(config));
-    streams.push(advisories(config));
-    streams
-}
-
-/// What all streams have in common: files, copies, no compression of ciphertext.
-fn stored(config: &ServiceConfig, name: String, subjects: Vec<String>) -> Config {
-    Config {
-        name,
-        subjects,
-        storage: StorageType::File,
-        num_replicas: config.streams.replicas,
-        retention: RetentionPolicy::Limits,
-        ..Config::default()
-    }
-}
-
-fn jobs(config: &ServiceConfig, tenant: &Tenant) -> Config {
-    let lanes = Lane::ALL.iter().map(|lane| config.prefix.lane(tenant, *lane)).collect();
-    let queued_max =
-        config.tenants.limits(tenant).queued_max.map_or(config.streams.jobs_max, NonZeroU64::get);
-    Config {
-        retention: RetentionPolicy::WorkQueue,
-        discard: DiscardPolicy::New,
-        discard_new_per_subject: true,
-        max_messages_per_subject: 1,
-        max_messages: signed(queued_max),
-        max_bytes: signed(config.streams.jobs_bytes_max),
-        ..stored(config, jobs_stream(tenant), lanes)
-    }
-}
-
-fn answers(config: &ServiceConfig, tenant: &Tenant) -> Config {
-    // The wrong build that `tests/chaos` must find out lets a second answer replace the first.
-    let wrong = cfg!(sealprove_wrong = "stores_without_compare");
-    Config {
-        discard: if wrong { DiscardPolicy::Old } else { DiscardPolicy::New },
-        discard_new_per_subject: !wrong,
-        max_messages_per_subject: 1,
-        max_bytes: signed(config.streams.answers_bytes_max),
-        max_message_size: ANSWER_BYTES_MAX,
-        max_age: KEPT,
-        allow_direct: true,
-        deny_delete: true,
-        deny_purge: true,
-        republish: Some(Republish {
-            source: config.prefix.answers(tenant),
-            destination: config.prefix.live_transform(tenant),
-            headers_only: true,
-        }),
-        ..stored(config, answers_stream(tenant), vec![config.prefix.answers(tenant)])
-    }
-}
-
-fn statuses(config: &ServiceConfig) -> Config {
-    Config {
-        discard: DiscardPolicy::Old,
-        max_messages_per_subject: 1,
-        max_message_size: STATUS_BYTES_MAX,
-        max_age: KEPT,
-        allow_direct: true,
-        ..stored(config, STATUS_STREAM.to_owned(), vec![config.prefix.statuses()])
-    }
-}
-
-fn advisories(config: &ServiceConfig) -> Config {
-    let of_tenant = |tenant| {
-        let stream = jobs_stream(tenant);
-        ["MAX_DELIVERIES", "MSG_TERMINATED"]
-            .map(|kind| format!("$JS.EVENT.ADVISORY.CONSUMER.{kind}.{stream}.*"))
-    };
-    Config {
-        discard: DiscardPolicy::Old,
-        max_age: ADVISORIES_KEPT,
-        ..stored(config, ADVISORIES_STREAM.to_owned(), config.tenants.names().flat_map(of_tenant).collect())
-    }
-}
-
-fn signed(limit: u64) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// A consumer as it must be, and the stream that it belongs to.
-struct NeededConsumer {
-    stream: String,
-    config: pull::Config,
-}
-
 impl NeededConsumer {
-    /// The consumer of a tenant's lane.
-    fn of_lane(config: &ServiceConfig, tenant: &Tenant, lane: Lane) -> Self {
-        let filter = config.prefix.lane(tenant, lane);
-        let in_flight_max = config.tenants.in_flight_max(tenant);
-        NeededConsumer {
-            stream: jobs_stream(tenant),
-            config: pull::Config {
-                ack_wait: config.streams.ack_wait,
-                max_deliver: MAX_DELIVER,
-                max_ack_pending: in_flight_max.map_or(ACK_PENDING_MAX, |most| most.get().into()),
-                max_batch: 1,
-                ..explicit(config, lane.as_str(), filter)
-            },
-        }
-    }
-
-    /// The consumer of what deliveries have given up on.
-    fn of_advisories(config: &ServiceConfig) -> Self {
-        let filter = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>".to_owned();
-        NeededConsumer {
-            stream: ADVISORIES_STREAM.to_owned(),
-            config: pull::Config { ack_wait: ADVISORY_ACK_WAIT, ..explicit(config, SWEEPER, filter) },
-        }
-    }
-
-    /// All of a deployment.
-    fn all(config: &ServiceConfig) -> Vec<Self> {
-        let of_tenant = |tenant| Lane::ALL.map(|lane| Self::of_lane(config, tenant, lane));
-        let lanes = config.tenants.names().flat_map(of_tenant);
-        lanes.chain([Self::of_advisories(config)]).collect()
-    }
-
-    fn name(&self) -> &str {
-        self.config.durable_name.as_deref().unwrap_or_default()
-    }
-
-    fn what(&self) -> String {
-        format!("consumer {} of {}", self.name(), self.stream)
-    }
-
-    /// What is there; `None` where the broker says that there is none.
+    /// Asks the broker for it; returns `None` where there is no such consumer.
     async fn found(&self, context: &Context) -> Result<Option<Info>, StreamsError> {
-        let what = self.what();
+        let what = self.shown();
         let stream = context.get_stream_no_info(&self.stream).await;
         let stream = stream.map_err(StreamsError::request("ask about", &what))?;
         match stream.consumer_info(self.name()).await {
@@ -240,10 +84,10 @@ impl NeededConsumer {
 
     async fn differences(&self, context: &Context) -> Result<Vec<Difference>, StreamsError> {
         let Some(info) = self.found(context).await? else {
-            return Ok(vec![Difference::Missing { what: self.what() }]);
+            return Ok(vec![Difference::Missing { what: self.shown() }]);
         };
         let (found, needed) = (info.config, &self.config);
-        let mut compare = Compare { what: self.what(), differences: Vec::new() };
+        let mut compare = Compare { what: self.shown(), differences: Vec::new() };
         compare.setting("filter_subject", &found.filter_subject, &needed.filter_subject);
         compare.setting("ack_policy", &found.ack_policy, &needed.ack_policy);
         compare.setting("ack_wait", &found.ack_wait, &needed.ack_wait);
@@ -254,26 +98,14 @@ impl NeededConsumer {
         Ok(compare.differences)
     }
 
-    /// Makes it exactly as defined, or leaves it as it is where it is so already.
+    /// Creates it exactly as defined. An identical one is left alone.
     async fn make(&self, context: &Context) -> Result<(), StreamsError> {
         let made = context.create_consumer_on_stream(self.config.clone(), &self.stream).await;
-        made.map(drop).map_err(StreamsError::request("make", &self.what()))
+        made.map(drop).map_err(StreamsError::request("make", &self.shown()))
     }
 }
 
-/// What all consumers have in common.
-fn explicit(config: &ServiceConfig, name: &str, filter_subject: String) -> pull::Config {
-    pull::Config {
-        durable_name: Some(name.to_owned()),
-        ack_policy: AckPolicy::Explicit,
-        filter_subject,
-        num_replicas: config.streams.replicas,
-        max_ack_pending: ADVISORIES_PENDING_MAX,
-        ..pull::Config::default()
-    }
-}
-
-/// Makes a lane's consumer again where the broker says that it is gone; says whether it did.
+/// Creates a lane's consumer again where the broker says that it is missing; returns whether it did.
 ///
 /// # Errors
 /// When the broker cannot be asked, or refuses.
@@ -283,7 +115,7 @@ pub(crate) async fn restore_consumer(
     tenant: &Tenant,
     lane: Lane,
 ) -> Result<bool, StreamsError> {
-    let needed = NeededConsumer::of_lane(config, tenant, lane);
+    let needed = NeededConsumer::for_lane(config, tenant, lane);
     if needed.found(context).await?.is_some() {
         return Ok(false);
     }
@@ -291,7 +123,7 @@ pub(crate) async fn restore_consumer(
     Ok(true)
 }
 
-/// Says what differs from what must be; nothing is changed.
+/// Compares the broker with the configuration. Changes nothing.
 ///
 /// # Errors
 /// When JetStream cannot be asked.
@@ -310,7 +142,7 @@ pub async fn check(context: &Context, config: &ServiceConfig) -> Result<Vec<Diff
     Ok(differences)
 }
 
-/// Makes what is missing and mends what differs, as far as JetStream lets a stream change.
+/// Creates what is missing and updates what differs, as far as JetStream lets a stream change. Returns what was different.
 ///
 /// # Errors
 /// When JetStream refuses.

@@ -198,7 +198,8 @@ impl Intake {
         match cause {
             PullError::Closed(_) => {
                 poison::answer_all(&self.worker.settler, &self.config.tenants).await;
-                self.connection = Connection::connect(&self.config, &self.worker.settler.ledger.metrics).await;
+                self.connection =
+                    Connection::connect(&self.config, &self.worker.settler.ledger.metrics).await;
                 self.pulls = Pulls::new(self.connection.client.clone(), self.worker.settler.broker.clone());
             }
             PullError::Refused { queue, .. } => {
