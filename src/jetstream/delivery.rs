@@ -86,7 +86,7 @@ pub struct LeasedJob {
 
 /// A delivery whose subject names no job, so no one can be answered.
 #[must_use = "an unsettled delivery is redelivered after ack_wait"]
-pub struct Unnamed(Acknowledgement);
+pub struct Unnamed(Box<Acknowledgement>);
 
 impl Delivery {
     /// Takes a message with a JetStream acknowledgement subject; returns `None` for one without. `client` is the
@@ -106,7 +106,9 @@ impl Delivery {
     /// Takes a lease on the job that the message names, and keeps it until the job is settled or dropped.
     pub(crate) fn lease(self, subjects: &Subjects, ack_wait: Duration) -> Result<LeasedJob, Unnamed> {
         let Delivery { message, acknowledgement, sequence, delivered, stored_at_ms } = self;
-        let Ok(subject) = subjects.parse_job(&message.subject) else { return Err(Unnamed(acknowledgement)) };
+        let Ok(subject) = subjects.parse_job(&message.subject) else {
+            return Err(Unnamed(Box::new(acknowledgement)));
+        };
         let queued_ms = unix_now_ms().saturating_sub(stored_at_ms);
         let lease = Lease::keep(acknowledgement.clone(), ack_wait);
         Ok(LeasedJob {
