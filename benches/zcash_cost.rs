@@ -21,8 +21,8 @@ fn main() {
     let keys = timed("proving keys", || circuit.build_proving_key()).expect("proving keys");
     for Sample { kind, actions, pczt } in Sample::ALL {
         let name = format!("{kind:?}, {actions} actions");
-        timed(&format!("{name}: check"), || circuit.check(pczt).map(drop)).expect("a valid sample");
-        let proof = timed(&format!("{name}: prove"), || keys.prove(pczt)).expect("a proof");
+        let checked = timed(&format!("{name}: check"), || circuit.check(pczt)).expect("a valid sample");
+        let proof = timed(&format!("{name}: prove"), || keys.prove(checked)).expect("a proof");
         timed(&format!("{name}: verify"), || keys.verify(&proof)).expect("a good proof");
         let output = proof.output.expect("a proved PCZT");
         println!(

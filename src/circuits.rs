@@ -1,5 +1,4 @@
-//! The built-in circuits, one file or folder each. Each is behind the feature of its family, so that a
-//! submitter's build has no prover in it.
+//! The built-in circuits. Each is behind the feature of its family, so that a submitter's build has no prover in it.
 
 use crate::circuit::Circuits;
 
@@ -9,7 +8,7 @@ pub mod credentials;
 pub mod zcash;
 
 impl Circuits {
-    /// The circuits that this build has: those whose features are on.
+    /// Returns the circuits that this build has: those whose features are on.
     pub fn built_in() -> Self {
         let circuits = Circuits::new();
         #[cfg(feature = "credentials")]

@@ -247,7 +247,7 @@ impl Client {
         let (witness, public_inputs) = match self.circuits.get(&listed.id) {
             Some(circuit) => {
                 let prepared = zeroize::Zeroizing::new(circuit.prepare(witness)?);
-                let public_inputs = circuit.check(&prepared)?;
+                let public_inputs = circuit.public_inputs(&prepared)?;
                 (prepared, Some(public_inputs.0))
             }
             None => (zeroize::Zeroizing::new(witness.to_vec()), None),

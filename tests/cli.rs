@@ -201,6 +201,24 @@ async fn a_job_from_standard_input_to_json_and_verified_again() {
     lab.run_with(&["verify", "-"], b"{}").exits(2).says("is not an answer");
 }
 
+/// The example of a program with a circuit of its own: `bench` proves over the whole path and verifies the answer.
+#[test]
+fn the_example_of_an_own_circuit_checks_and_proves() {
+    let own = |arguments: &[&str], input: &[u8]| {
+        Ran::of(std::process::Command::new(support::example("own_circuit")).args(arguments), input)
+    };
+    let sample = own(&["sample", "factors-v1"], b"").exits(0).stdout;
+    let product = own(&["check", "factors-v1", "-"], sample.as_bytes()).exits(0);
+    assert_eq!(product.line(), format!("0100000001{}", "0".repeat(54)), "2^32 + 1, little-endian");
+    own(&["check", "factors-v1", "-"], br#"{"a":1,"b":7}"#).exits(3).says("a: is 1, which is a factor");
+    own(&["check", "factors-v1", "-"], br#"{"a":2,"c":7}"#).exits(3).says("does not fit the schema");
+
+    let broker = support::nats_server();
+    let broker = broker.to_str().unwrap();
+    let measured = own(&["bench", "factors-v1", "--jobs", "1", "--json", "--nats-server", broker], b"");
+    assert_eq!(measured.exits(0).json()["circuit"], "factors-v1");
+}
+
 fn tickets(lab: &Lab) -> Vec<String> {
     let files = std::fs::read_dir(lab.folder()).unwrap().flatten();
     let names = files.map(|file| file.file_name().into_string().unwrap());

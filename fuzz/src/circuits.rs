@@ -33,9 +33,9 @@ fn schema(circuit: &dyn Circuit) -> Validator {
 
 /// The public inputs of a JSON witness that is accepted.
 fn document(circuit: &dyn Circuit, schema: &Validator, names: &[&str], data: &[u8]) -> Option<PublicInputs> {
-    match circuit.check(data) {
+    match circuit.public_inputs(data) {
         Ok(inputs) => {
-            assert_eq!(circuit.check(data).as_ref(), Ok(&inputs), "a witness has one statement");
+            assert_eq!(circuit.public_inputs(data).as_ref(), Ok(&inputs), "a witness has one statement");
             assert!(data.len() <= circuit.descriptor().witness_bytes_max as usize);
             let document = serde_json::from_slice(data).expect("JSON");
             assert!(schema.is_valid(&document), "what is accepted fits the published schema");
@@ -105,13 +105,13 @@ pub fn pczt(data: &[u8]) {
     if let Ok(prepared) = &prepared {
         assert_eq!(circuit.prepare(prepared).as_ref(), Ok(prepared), "there is nothing left to prepare");
     }
-    match circuit.check(data) {
+    match circuit.public_inputs(data) {
         Ok(inputs) => {
-            assert_eq!(circuit.check(data).as_ref(), Ok(&inputs), "a witness has one statement");
+            assert_eq!(circuit.public_inputs(data).as_ref(), Ok(&inputs), "a witness has one statement");
             let statement = Statement::from_public_inputs(&inputs).expect("a statement");
             let actions = statement.bundles.iter().map(|bundle| bundle.actions.len());
             assert!((1..=circuit.actions_max).contains(&actions.sum::<usize>()));
-            assert_eq!(circuit.check(&prepared.expect("can be prepared")), Ok(inputs));
+            assert_eq!(circuit.public_inputs(&prepared.expect("can be prepared")), Ok(inputs));
         }
         Err(refused) => assert_says_nothing(&refused, &PCZT_NAMES),
     }
@@ -141,7 +141,7 @@ pub fn pczt_output(data: &[u8]) {
             assert!(output.user_address().is_none() && output.proprietary().is_empty());
         }
     }
-    let refused = circuit.check(&circuit.redact(data.to_vec()));
+    let refused = circuit.public_inputs(&circuit.redact(data.to_vec()));
     assert!(refused.is_err(), "what is shown is no witness");
 }
 

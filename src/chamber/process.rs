@@ -172,15 +172,14 @@ impl<'a> Job<'a> {
             Err(code) => return self.reply_unopened(code),
         };
         self.timings.opened = Some(opened_ms);
-        let proved = self.prove(&witness);
-        drop(witness);
+        let proved = self.prove(witness);
         let enc = &payload[..scheme.enc_bytes()];
         let info = self.info.clone();
         self.reply(&AnswerBinding { info: &info, enc, secret: &answer_secret }, proved)
     }
 
     /// Checks again what the network side has checked, then the witness, then proves and verifies.
-    fn prove(&mut self, witness: &Witness) -> Result<Proof, Refused> {
+    fn prove(&mut self, witness: Witness) -> Result<Proof, Refused> {
         let loaded = self.circuit.ok_or(Code::CircuitNotFound)?;
         if !self.header.verifying_key.takes(loaded.descriptor.verifying_key()) {
             return Err(Code::VerifyingKeyMismatch.into());
@@ -193,14 +192,17 @@ impl<'a> Job<'a> {
         }
 
         let started = Instant::now();
-        let expected = loaded
+        let checked = loaded
             .circuit
             .check(witness.expose())
             .map_err(|detail| Refused { code: Code::InvalidWitness, detail: Some(detail) })?;
+        // Proving needs the decoded form only, so the encoded one is wiped before, not after.
+        drop(witness);
+        let expected = checked.public_inputs().clone();
         self.timings.checked = Some(millis(started.elapsed()));
 
         let started = Instant::now();
-        let proof = loaded.proving_key.prove(witness.expose()).map_err(|_| Code::ProofGenerationFailed)?;
+        let proof = loaded.proving_key.prove(checked).map_err(|_| Code::ProofGenerationFailed)?;
         self.timings.proved = Some(millis(started.elapsed()));
 
         let started = Instant::now();

@@ -1,29 +1,29 @@
 //! `zcash-pczt-v1`: the Prover role for partially created Zcash transactions (PCZT).
 //!
-//! The witness is a PCZT as a wallet writes it. The output is the same PCZT with its Orchard proof,
-//! and its Ironwood proof where it has such a bundle. Which circuit a proof is made under follows
-//! from the consensus branch that the PCZT names; the circuit from before NU6.2, which was unsound,
-//! cannot be named in this module.
+//! The witness is a PCZT as a wallet writes it. The output is the same PCZT with its Orchard proof, and its
+//! Ironwood proof where it has such a bundle. The consensus branch that the PCZT names determines the version
+//! of the Action circuit; the version from before NU6.2, which was unsound, has no name in this module.
 //!
-//! The Action circuit is `orchard`'s, and so are its tests; this module decides what is given to it,
-//! and what comes back. It makes no Sapling proofs and no signatures, and holds no spending key.
+//! The Action circuit and its tests are `orchard`'s; this module checks its input and encodes its output. It
+//! makes no Sapling proofs and no signatures, and holds no spending key.
 
 use std::time::Duration;
 
 use crate::circuit::{
-    BuildError, Circuit, Descriptor, InvalidWitness, ProvingKey, PublicInputs, VerifyError, VerifyingKey,
+    BuildError, CheckedWitness, Circuit, Descriptor, InvalidWitness, ProvingKey, VerifyError, VerifyingKey,
 };
 
-mod document;
 mod statement;
 
-mod check;
+mod document;
+mod redact;
 
-mod keys;
+mod check;
+mod combine;
+
 mod proofs;
 
-mod combine;
-mod redact;
+mod keys;
 
 mod samples;
 
@@ -36,14 +36,14 @@ use document::Document;
 /// The name of the circuit.
 pub const CIRCUIT: &str = "zcash-pczt-v1";
 
-/// The media type of a PCZT, both as witness and as output.
+/// The media type of a PCZT, as witness and as output.
 pub const MEDIA_TYPE: &str = "application/x-zcash-pczt";
 
-/// Proves the Orchard and Ironwood bundles of partially created Zcash transactions.
+/// The circuit that proves the Orchard and Ironwood bundles of partially created Zcash transactions.
 #[derive(Debug, Clone, Copy)]
 pub struct ZcashPczt {
-    /// The largest number of actions in one PCZT, counted over both bundles. What a proof costs
-    /// follows from it alone: time and memory grow with every action.
+    /// Largest number of actions in one PCZT, counted over both bundles. Time and memory of a proof grow with
+    /// every action, and depend on nothing else.
     pub actions_max: usize,
 }
 
@@ -56,7 +56,8 @@ impl Default for ZcashPczt {
 impl Circuit for ZcashPczt {
     fn descriptor(&self) -> Descriptor {
         Descriptor {
-            id: CIRCUIT.parse().expect("cannot panic: the constant is a circuit name"),
+            // Cannot panic: the constant is a circuit name.
+            id: CIRCUIT.parse().expect("a circuit name"),
             summary: "The Orchard and Ironwood proofs of a partially created Zcash transaction (PCZT)",
             media_type: MEDIA_TYPE,
             schema: None,
@@ -69,9 +70,10 @@ impl Circuit for ZcashPczt {
         }
     }
 
-    fn check(&self, witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
-        let document = Document::parse(witness)?;
-        Ok(check::check(document, self.actions_max)?.to_public_inputs())
+    fn check(&self, witness: &[u8]) -> Result<CheckedWitness, InvalidWitness> {
+        let checked = check::check(Document::parse(witness)?, self.actions_max)?;
+        let public_inputs = checked.statement.to_public_inputs();
+        Ok(CheckedWitness::new(checked, public_inputs))
     }
 
     fn sample_witness(&self) -> Vec<u8> {
@@ -90,8 +92,8 @@ impl Circuit for ZcashPczt {
         Ok(Box::new(keys::ProvingKeys::build()?))
     }
 
-    /// Writes out the fields that a compact PCZT leaves to be recomputed (`cv_net`, `cmx`, and
-    /// ciphertexts given as memos), so that the proved copy and this one can be combined.
+    /// Writes out the fields that a compact PCZT leaves to be recomputed (`cv_net`, `cmx`, and ciphertexts
+    /// given as memos), so that the proved copy and this one can be combined.
     fn prepare(&self, witness: &[u8]) -> Result<Vec<u8>, InvalidWitness> {
         Document::parse(witness)?.resolve()?.encode()
     }

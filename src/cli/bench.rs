@@ -126,7 +126,8 @@ impl Bare {
         let started = Instant::now();
         let proved = self.pool.install(|| {
             let prepared = self.circuit.prepare(witness).map_err(|error| error.to_string())?;
-            self.key.prove(&prepared).map_err(|error| error.to_string())
+            let checked = self.circuit.check(&prepared).map_err(|error| error.to_string())?;
+            self.key.prove(checked).map_err(|error| error.to_string())
         });
         proved.map_err(|error| Failure::new(Exit::Failed, error))?;
         Ok(millis(started.elapsed()))

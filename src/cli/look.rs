@@ -22,7 +22,7 @@ pub(super) fn check(args: &CheckArgs, circuits: &Circuits) -> Outcome_ {
     let refused =
         |error| Failure::new(Exit::Refused, format!("{} refuses the witness: {error}", args.circuit));
     let prepared = zeroize::Zeroizing::new(circuit.prepare(&witness).map_err(refused)?);
-    let public_inputs = circuit.check(&prepared).map_err(refused)?;
+    let public_inputs = circuit.public_inputs(&prepared).map_err(refused)?;
     note!("valid for {}", args.circuit);
     say!("{}", hex::encode(public_inputs.0))?;
     Ok(Exit::Done)

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::circuit::{
-    BuildError, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
-    VerifyError, VerifyingKey,
+    BuildError, CheckedWitness, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey,
+    PublicInputs, VerifyError, VerifyingKey,
 };
 use crate::frame::End;
 use crate::protocol::{CircuitId, Sha256Digest, VerifyingKeyDigest};
@@ -118,10 +118,10 @@ impl Circuit for Attempts {
         }
     }
 
-    fn check(&self, witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
+    fn check(&self, witness: &[u8]) -> Result<CheckedWitness, InvalidWitness> {
         let wanted = Attempt::ALL.into_iter().find(|attempt| attempt.as_str().as_bytes() == witness);
         wanted.into_iter().for_each(Attempt::make);
-        Ok(PublicInputs(Vec::new()))
+        Ok(CheckedWitness::new(wanted, PublicInputs(Vec::new())))
     }
 
     fn sample_witness(&self) -> Vec<u8> {
@@ -142,8 +142,8 @@ impl ProvingKey for Attempts {
         vec![("none", VERIFYING_KEY)]
     }
 
-    fn prove(&self, _witness: &[u8]) -> Result<Proof, ProveError> {
-        let public_inputs = PublicInputs(Vec::new());
+    fn prove(&self, witness: CheckedWitness) -> Result<Proof, ProveError> {
+        let public_inputs = witness.into_public_inputs();
         Ok(Proof { proof: Vec::new(), public_inputs, output: None, verifying_key: VERIFYING_KEY })
     }
 

@@ -122,8 +122,9 @@ fn opened(
     if witness.len() > Threshold.descriptor().witness_bytes_max as usize {
         return name(Code::WitnessTooLarge);
     }
-    let Ok(expected) = Threshold.check(witness) else { return name(Code::InvalidWitness) };
-    let proof = proving_key.prove(witness).unwrap();
+    let Ok(checked) = Threshold.check(witness) else { return name(Code::InvalidWitness) };
+    let expected = checked.public_inputs().clone();
+    let proof = proving_key.prove(checked).unwrap();
     proving_key.verify(&proof).unwrap();
     assert_eq!(proof.public_inputs, expected, "{}", file.name);
     "proved".to_owned()

@@ -24,9 +24,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const DEPLOYMENT: &str = "lab";
 /// What a job may allocate, unless a test says otherwise.
 pub(crate) const MEMORY_BYTES: u64 = 64 << 20;
-const CIRCUITS: [&str; 14] = [
+const CIRCUITS: [&str; 15] = [
     "aborts-v1",
     "breaks-v1",
+    "counts-v1",
     "draws-v1",
     "exits-v1",
     "garbles-v1",

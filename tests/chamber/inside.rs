@@ -103,6 +103,18 @@ fn a_job_can_write_no_core_gain_no_privilege_and_open_few_files() {
     assert_eq!(report["nice"], 5);
 }
 
+/// Checking and proving share one decoded witness. The counter of the job process starts at 0: its chamber decodes
+/// none.
+#[test]
+fn a_job_decodes_its_witness_once() {
+    let mut chamber = Chamber::start();
+    for _ in 0..2 {
+        let (answer, end) = chamber.prove("counts-v1", &json!({}));
+        assert_eq!(end, End::Answered);
+        assert_eq!(report(answer), 1);
+    }
+}
+
 #[test]
 fn a_job_has_the_threads_of_its_order_and_is_a_child_of_the_chamber() {
     let mut chamber = Chamber::unlocked();

@@ -185,7 +185,7 @@ fn combinations() -> Vec<Seed> {
 }
 
 fn public_inputs() -> Vec<Seed> {
-    let of = |circuit: &dyn Circuit, witness: &[u8]| circuit.check(witness).unwrap().0;
+    let of = |circuit: &dyn Circuit, witness: &[u8]| circuit.public_inputs(witness).unwrap().0;
     let circuit = ZcashPczt::default();
     let (one, two) = (of(&circuit, orchard()), of(&circuit, both()));
     let threshold = of(&Threshold, &Threshold.sample_witness());

@@ -30,8 +30,7 @@ fn work(scheme: Scheme, key: &[u8], info: &[u8], payload: &[u8]) -> Result<(), B
     let proving_key = circuit.build_proving_key()?;
     let witness = unseal(scheme, key, info, payload)?;
     pause("opened")?;
-    circuit.check(&witness)?;
-    let proof = proving_key.prove(&witness)?;
+    let proof = proving_key.prove(circuit.check(&witness)?)?;
     proving_key.verify(&proof)?;
     Ok(())
 }

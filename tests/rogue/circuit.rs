@@ -1,10 +1,11 @@
 //! What the circuits of this program share.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sealprove::circuit::{
-    BuildError, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs,
-    VerifyError, VerifyingKey,
+    BuildError, CheckedWitness, Circuit, Descriptor, InvalidWitness, Proof, ProveError, ProvingKey,
+    PublicInputs, VerifyError, VerifyingKey,
 };
 use sealprove::protocol::Sha256Digest;
 use serde::Deserialize;
@@ -42,8 +43,17 @@ pub(crate) struct Script {
     pub(crate) bytes: u64,
 }
 
+/// Number of witnesses that this process has decoded.
+static DECODED: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the number of witnesses that this process has decoded.
+pub(crate) fn count_decoded(_: &Script) -> Option<Vec<u8>> {
+    Some(DECODED.load(Ordering::Relaxed).to_string().into_bytes())
+}
+
 impl Script {
     fn read(witness: &[u8]) -> Result<Self, InvalidWitness> {
+        DECODED.fetch_add(1, Ordering::Relaxed);
         serde_json::from_slice(witness).map_err(|_| InvalidWitness::whole("expected a script in JSON"))
     }
 }
@@ -96,10 +106,6 @@ impl Rogue {
     }
 }
 
-fn public_inputs(witness: &[u8]) -> PublicInputs {
-    PublicInputs(Sha256::digest(witness).to_vec())
-}
-
 impl Circuit for Rogue {
     fn descriptor(&self) -> Descriptor {
         Descriptor {
@@ -117,13 +123,14 @@ impl Circuit for Rogue {
         }
     }
 
-    fn check(&self, witness: &[u8]) -> Result<PublicInputs, InvalidWitness> {
+    fn check(&self, witness: &[u8]) -> Result<CheckedWitness, InvalidWitness> {
         let script = Script::read(witness)?;
         std::thread::sleep(Duration::from_millis(script.check_ms));
         if !script.behaves {
             (self.check)(&script)?;
         }
-        Ok(public_inputs(witness))
+        // All circuits of this program share the type `Script`: the name tells them apart.
+        Ok(CheckedWitness::new((self.id, script), PublicInputs(Sha256::digest(witness).to_vec())))
     }
 
     fn sample_witness(&self) -> Vec<u8> {
@@ -145,12 +152,15 @@ impl ProvingKey for Rogue {
         vec![("only", self.built)]
     }
 
-    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
-        let script = Script::read(witness).map_err(|_| ProveError("the script does not read"))?;
+    fn prove(&self, witness: CheckedWitness) -> Result<Proof, ProveError> {
+        let (checked, public_inputs) = witness.into_parts::<(&str, Script)>()?;
+        let (id, script) = *checked;
+        if id != self.id {
+            return Err(ProveError::OtherCircuit);
+        }
         let output = if script.behaves { None } else { (self.act)(&script) };
-        let public_inputs = public_inputs(witness);
         let mut proof = vec![0; SALT_BYTES];
-        getrandom::fill(&mut proof).map_err(|_| ProveError("no randomness"))?;
+        getrandom::fill(&mut proof).map_err(|_| ProveError::Refused("no randomness"))?;
         proof.extend(self.tag(&proof, &public_inputs));
         if !self.honest && !script.behaves {
             proof[0] ^= 1;

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             .with(Rogue::new("exits-v1", |_| std::process::exit(0)))
             .with(Rogue::new("overflows-v1", |script| Some(overflows(script.ms).to_be_bytes().to_vec())))
             .with(Rogue::new("garbles-v1", garbage::say))
+            .with(Rogue::new("counts-v1", circuit::count_decoded))
             .with(Rogue::new("draws-v1", probe::draw))
             .with(Rogue::new("probes-v1", probe::report).checking(probe::look_for_needles))
             .with(Rogue::new("breaks-v1", hostile::break_out))

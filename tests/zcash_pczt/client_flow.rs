@@ -13,10 +13,15 @@ use crate::wallet::*;
 fn transaction_of(witness: &[u8]) -> Transaction {
     let circuit = circuit();
     let prepared = circuit.prepare(witness).unwrap();
-    let public_inputs = circuit.check(&prepared).unwrap();
-    assert_eq!(circuit.check(witness).unwrap(), public_inputs, "preparing changes nothing that is stated");
+    let checked = circuit.check(&prepared).unwrap();
+    let public_inputs = checked.public_inputs().clone();
+    assert_eq!(
+        circuit.public_inputs(witness).unwrap(),
+        public_inputs,
+        "preparing changes nothing that is stated"
+    );
 
-    let proof = keys().prove(&prepared).unwrap();
+    let proof = keys().prove(checked).unwrap();
     keys().verify(&proof).unwrap();
     assert_eq!(proof.public_inputs, public_inputs);
     assert!(circuit.descriptor().verifying_keys.iter().any(|(_, key)| *key == proof.verifying_key));
@@ -91,7 +96,7 @@ fn only_the_lacking_proof_is_made() {
     let half =
         redactor.redact_ironwood_with(|mut bundle| bundle.clear_zkproof()).finish().serialize().unwrap();
 
-    let statement = Statement::from_public_inputs(&circuit().check(&half).unwrap()).unwrap();
+    let statement = Statement::from_public_inputs(&circuit().public_inputs(&half).unwrap()).unwrap();
     assert_eq!(statement.bundles.iter().map(|bundle| bundle.pool).collect::<Vec<_>>(), [Pool::Ironwood]);
     transaction_of(&half);
 }
@@ -99,7 +104,7 @@ fn only_the_lacking_proof_is_made() {
 #[test]
 fn public_inputs_are_the_fields_of_the_pczt_row_by_row() {
     let witness = sample(SampleKind::Nu6_3Both);
-    let statement = Statement::from_public_inputs(&circuit().check(&witness).unwrap()).unwrap();
+    let statement = Statement::from_public_inputs(&circuit().public_inputs(&witness).unwrap()).unwrap();
     let pczt = parse(&witness);
 
     assert_eq!(statement.version, KeyVersion::PostNu6_3);
@@ -185,7 +190,7 @@ fn what_is_no_pczt_is_not_shown() {
 fn samples_are_what_the_example_makes_and_pass() {
     for Sample { kind, actions, pczt } in Sample::ALL {
         assert_eq!(make_pczt::make(kind, actions), pczt, "{kind:?} {actions}: run the example make_pczt");
-        let statement = Statement::from_public_inputs(&circuit().check(pczt).unwrap()).unwrap();
+        let statement = Statement::from_public_inputs(&circuit().public_inputs(pczt).unwrap()).unwrap();
         assert_eq!(statement.bundles.iter().map(|bundle| bundle.actions.len()).sum::<usize>(), actions);
         assert_eq!(sample_pczt(kind, actions), Some(pczt));
         let descriptor = circuit().descriptor();

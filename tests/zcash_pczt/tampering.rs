@@ -80,7 +80,7 @@ fn public_inputs_with_any_byte_changed_are_refused() {
 #[test]
 fn proof_of_another_transaction_is_refused() {
     let honest = proved();
-    let other = circuit().check(&make_another()).unwrap();
+    let other = circuit().public_inputs(&make_another()).unwrap();
     let swapped = Proof { public_inputs: other, ..honest.clone() };
     assert_eq!(refused(&swapped), "the output states something else than the public inputs");
     assert_eq!(

@@ -25,6 +25,11 @@ pub(crate) fn keys() -> &'static dyn ProvingKey {
     &**KEYS.get_or_init(|| circuit().build_proving_key().unwrap())
 }
 
+/// Checks a witness and proves it.
+pub(crate) fn prove(witness: &[u8]) -> Proof {
+    keys().prove(circuit().check(witness).unwrap()).unwrap()
+}
+
 /// The smallest sample of a kind.
 pub(crate) fn sample(kind: SampleKind) -> Vec<u8> {
     let actions = if kind == SampleKind::Nu6_3Both { 4 } else { 2 };
@@ -34,13 +39,13 @@ pub(crate) fn sample(kind: SampleKind) -> Vec<u8> {
 /// A proof of the smallest NU6.2 sample, made once.
 pub(crate) fn proved() -> &'static Proof {
     static PROVED: OnceLock<Proof> = OnceLock::new();
-    PROVED.get_or_init(|| keys().prove(&sample(SampleKind::Nu6_2Orchard)).unwrap())
+    PROVED.get_or_init(|| prove(&sample(SampleKind::Nu6_2Orchard)))
 }
 
 /// A proof of the sample with two bundles, made once.
 pub(crate) fn proved_both() -> &'static Proof {
     static PROVED: OnceLock<Proof> = OnceLock::new();
-    PROVED.get_or_init(|| keys().prove(&sample(SampleKind::Nu6_3Both)).unwrap())
+    PROVED.get_or_init(|| prove(&sample(SampleKind::Nu6_3Both)))
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> Pczt {

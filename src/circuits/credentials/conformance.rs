@@ -1,28 +1,30 @@
-//! For tests: what holds for the keys, proofs and witnesses of every circuit of the family.
+//! Tests that every circuit of the family passes: of its keys, its proofs and its witnesses.
 
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::Base;
-use super::field::Element;
-use super::keys::{Halo2Circuit, LABEL, Prover};
-use crate::circuit::{Circuit, InvalidWitness, Proof, ProvingKey, PublicInputs, VerifyError, VerifyingKey};
+use crate::circuit::halo2::{Base, Element, Halo2Circuit, LABEL, Prover};
+use crate::circuit::{
+    Circuit, InvalidWitness, Proof, ProveError, ProvingKey, PublicInputs, VerifyError, VerifyingKey,
+};
 use crate::protocol::Sha256Digest;
 
-/// Whoever skips the check and proves a false statement gets bytes that nobody takes.
+/// Proves a false statement without the check: the result has the length of a proof and does not verify.
 pub(super) fn no_proof_comes_of_a_wrong_assignment<C: Halo2Circuit>(
-    circuit: C::Synthesis,
+    circuit: &C::Circuit,
     instance: &[Base],
+    proof_bytes: usize,
 ) {
     let prover = Prover::<C>::build().unwrap();
     let proof = prover.create(circuit, instance).unwrap();
-    assert_eq!(proof.proof.len(), C::PROOF_BYTES);
+    assert_eq!(proof.proof.len(), proof_bytes);
     let refused = VerifyError("the proof does not hold for these public inputs");
     assert_eq!(prover.verify(&proof), Err(refused));
 }
 
-/// Keys, and a proof of the sample witness.
+/// The keys of a circuit, and a proof of its sample witness.
 pub(super) struct Fixture {
+    circuit: &'static dyn Circuit,
     proving_key: Box<dyn ProvingKey>,
     verifying_key: Box<dyn VerifyingKey>,
     witness: Vec<u8>,
@@ -30,17 +32,17 @@ pub(super) struct Fixture {
 }
 
 impl Fixture {
-    pub(super) fn of(circuit: &dyn Circuit) -> Self {
+    pub(super) fn new(circuit: &'static dyn Circuit) -> Self {
         let proving_key = circuit.build_proving_key().unwrap();
         let verifying_key = circuit.build_verifying_key().unwrap();
         let witness = circuit.sample_witness();
-        let proof = proving_key.prove(&witness).unwrap();
-        Fixture { proving_key, verifying_key, witness, proof }
+        let proof = proving_key.prove(circuit.check(&witness).unwrap()).unwrap();
+        Fixture { circuit, proving_key, verifying_key, witness, proof }
     }
 
-    /// There is no way to make this test write the digest: a reviewer must see it change by hand.
-    pub(super) fn the_verifying_key_is_the_pinned_one(&self, circuit: &dyn Circuit) {
-        let descriptor = circuit.descriptor();
+    /// The digest in the source is changed by hand and never by a test, so that a reviewer sees the change.
+    pub(super) fn the_verifying_key_is_the_pinned_one(&self) {
+        let descriptor = self.circuit.descriptor();
         for built in [self.proving_key.verifying_keys(), self.verifying_key.verifying_keys()] {
             assert_eq!(
                 built, descriptor.verifying_keys,
@@ -53,21 +55,31 @@ impl Fixture {
         assert_eq!(descriptor.verifying_keys[0].0, LABEL);
     }
 
-    pub(super) fn a_proof_verifies_under_both_keys(&self, circuit: &dyn Circuit) {
+    pub(super) fn a_proof_verifies_under_both_keys(&self) {
         assert_eq!(self.verify(&self.proof), Ok(()));
-        assert_eq!(self.proof.public_inputs, circuit.check(&self.witness).unwrap());
+        assert_eq!(self.proof.public_inputs, self.circuit.public_inputs(&self.witness).unwrap());
         let answer = self.proof.proof.len() + self.proof.public_inputs.0.len();
-        assert!(answer < circuit.descriptor().answer_bytes_max as usize);
+        assert!(answer < self.circuit.descriptor().answer_bytes_max as usize);
+    }
+
+    pub(super) fn a_proof_has_the_documented_length(&self, bytes: usize) {
+        assert_eq!(self.proof.proof.len(), bytes);
+    }
+
+    pub(super) fn a_witness_of_another_circuit_is_refused(&self, other: &dyn Circuit) {
+        let checked = other.check(&other.sample_witness()).unwrap();
+        assert_eq!(self.proving_key.prove(checked), Err(ProveError::OtherCircuit));
     }
 
     pub(super) fn the_same_witness_gives_another_proof_each_time(&self) {
-        let again = self.proving_key.prove(&self.witness).unwrap();
+        let again = self.prove(&self.witness);
         assert_eq!(self.verify(&again), Ok(()));
         assert_eq!(again.public_inputs, self.proof.public_inputs);
         assert_ne!(again.proof, self.proof.proof);
     }
 
-    /// One bit in each of the encoded points and scalars, in turn low and high within the byte.
+    /// Flips one bit in each of the encoded points and scalars, at a different position within the byte each
+    /// time.
     pub(super) fn a_proof_with_one_flipped_bit_is_refused(&self) {
         let mut flipped = 0;
         for at in (0..self.proof.proof.len()).step_by(31) {
@@ -117,12 +129,12 @@ impl Fixture {
         assert_eq!(self.verify(&other), Err(VerifyError("this circuit returns no output document")));
     }
 
-    /// A proof of the sample, under the public inputs of another witness.
+    /// Returns the proof of the sample, under the public inputs of another witness.
     pub(super) fn with_public_inputs(&self, public_inputs: PublicInputs) -> Proof {
         self.with(|proof| proof.public_inputs = public_inputs)
     }
 
-    /// Both keys must agree.
+    /// Verifies a proof under both keys, which must agree.
     pub(super) fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
         let result = self.verifying_key.verify(proof);
         assert_eq!(self.proving_key.verify(proof), result);
@@ -130,7 +142,7 @@ impl Fixture {
     }
 
     pub(super) fn prove(&self, witness: &[u8]) -> Proof {
-        self.proving_key.prove(witness).unwrap()
+        self.proving_key.prove(self.circuit.check(witness).unwrap()).unwrap()
     }
 
     fn with(&self, change: impl FnOnce(&mut Proof)) -> Proof {
@@ -140,15 +152,15 @@ impl Fixture {
     }
 }
 
-/// A way to spoil the sample witness, the path and the reason that `check` must give, and whether the
-/// schema refuses it too.
+/// A way to spoil the sample witness, the path and the reason that `check` must give, and the schema's
+/// verdict.
 pub(super) type Spoiled = (fn(&mut Value), &'static str, &'static str, Schema);
 
-/// What a JSON Schema can say of a spoiled witness.
+/// A schema's verdict on a spoiled witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Schema {
     Refuses,
-    /// What is wrong is arithmetic.
+    /// The mistake is arithmetic, which a schema cannot express.
     Takes,
 }
 
@@ -157,13 +169,13 @@ pub(super) fn spoiled_witnesses_are_refused(circuit: &dyn Circuit, table: &[Spoi
     for (row, (spoil, path, reason, by_schema)) in table.iter().enumerate() {
         let mut document = serde_json::from_slice(&circuit.sample_witness()).unwrap();
         spoil(&mut document);
-        let refusal = circuit.check(document.to_string().as_bytes());
+        let refusal = circuit.public_inputs(document.to_string().as_bytes());
         assert_eq!(refusal, Err(InvalidWitness::at(*path, reason)), "row {row}");
         assert_eq!(schema.is_valid(&document), *by_schema == Schema::Takes, "row {row}");
     }
 }
 
-pub(super) fn what_is_no_document_is_refused(circuit: &dyn Circuit) {
+pub(super) fn other_text_is_refused(circuit: &dyn Circuit) {
     let sample = String::from_utf8(circuit.sample_witness()).unwrap();
     let first = sample.split('"').nth(1).unwrap();
     let table: [(String, InvalidWitness); 11] = [
@@ -192,11 +204,14 @@ pub(super) fn what_is_no_document_is_refused(circuit: &dyn Circuit) {
         (format!("{sample}{}", " ".repeat(8192)), InvalidWitness::whole("larger than this circuit's limit")),
     ];
     for (document, refusal) in table {
-        assert_eq!(circuit.check(document.as_bytes()), Err(refusal), "{document:.80}");
+        assert_eq!(circuit.public_inputs(document.as_bytes()), Err(refusal), "{document:.80}");
     }
-    let not_utf8 = sample.replacen('{', "{\"?\":0,", 1).into_bytes();
-    let not_utf8: Vec<u8> = not_utf8.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect();
-    assert_eq!(circuit.check(&not_utf8), Err(InvalidWitness::whole("not JSON: expected UTF-8")));
+    let not_utf8: Vec<u8> = sample
+        .replacen('{', "{\"?\":0,", 1)
+        .bytes()
+        .map(|byte| if byte == b'?' { 0xff } else { byte })
+        .collect();
+    assert_eq!(circuit.public_inputs(&not_utf8), Err(InvalidWitness::whole("not JSON: expected UTF-8")));
 }
 
 pub(super) fn the_sample_fits_schema_and_limits(circuit: &dyn Circuit) {

@@ -1,16 +1,16 @@
-//! The one hash function of the family, outside and inside a circuit.
+//! The hash function of the family, outside and inside a circuit.
 //!
-//! The same two functions on both sides: [`node`] and [`tagged`]. See [the family](super) for why
-//! their results can never be taken for one another.
+//! Both sides have the same two functions, [`node`] and [`tagged`]. See [the family](super) for why their
+//! results cannot be confused.
 
 use halo2_gadgets::poseidon::primitives::{ConstantLength, Hash, P128Pow5T3};
 use halo2_gadgets::poseidon::{Hash as HashGadget, Pow5Chip, Pow5Config};
 use halo2_proofs::circuit::{AssignedCell, Layouter};
 use halo2_proofs::plonk::{Advice, Column, ConstraintSystem, Error};
 
-use super::Base;
+use crate::circuit::halo2::Base;
 
-/// A tag, from the name of what is hashed: its ASCII bytes as a little-endian number.
+/// Makes a tag from a name: its ASCII bytes as a little-endian number.
 pub(super) const fn tag(name: &str) -> Base {
     let name = name.as_bytes();
     assert!(name.len() < 32, "a name of 31 bytes or less is below the modulus");
@@ -23,17 +23,17 @@ pub(super) const fn tag(name: &str) -> Base {
     Base::from_raw(words)
 }
 
-/// The hash of two children.
+/// Hashes two children to their parent.
 pub(super) fn node(left: Base, right: Base) -> Base {
     Hash::<_, P128Pow5T3, ConstantLength<2>, 3, 2>::init().hash([left, right])
 }
 
-/// The hash of everything that is not a node.
+/// Hashes anything that is not a node, under a tag.
 pub(super) fn tagged(tag: Base, first: Base, second: Base) -> Base {
     Hash::<_, P128Pow5T3, ConstantLength<3>, 3, 2>::init().hash([tag, first, second])
 }
 
-/// The hash inside a circuit: three advice columns for the state, one for the partial rounds.
+/// The hash function inside a circuit: three advice columns for the state, one for the partial rounds.
 #[derive(Clone, Debug)]
 pub(super) struct Poseidon {
     state: [Column<Advice>; 3],
@@ -53,12 +53,12 @@ impl Poseidon {
         Poseidon { state, chip }
     }
 
-    /// The state columns, free for other regions to use.
+    /// Returns the state columns, which other regions may use.
     pub(super) fn state(&self) -> [Column<Advice>; 3] {
         self.state
     }
 
-    /// See [`node`].
+    /// Constrains a cell to be the [`node`] above two others.
     pub(super) fn node(
         &self,
         layouter: impl Layouter<Base>,
@@ -67,7 +67,7 @@ impl Poseidon {
         self.hash(layouter, children)
     }
 
-    /// See [`tagged`]. The tag is a constant of the circuit.
+    /// Constrains a cell to be the [`tagged`] hash of two others. The tag is a constant of the circuit.
     pub(super) fn tagged(
         &self,
         mut layouter: impl Layouter<Base>,
@@ -78,7 +78,7 @@ impl Poseidon {
         self.hash(layouter, [tag, first, second])
     }
 
-    /// A cell that holds a constant of the circuit.
+    /// Assigns a constant of the circuit to a cell.
     pub(super) fn constant(
         &self,
         layouter: &mut impl Layouter<Base>,

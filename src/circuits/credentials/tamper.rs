@@ -17,8 +17,8 @@ use halo2_proofs::plonk::{
     Advice, Assigned, Circuit, Column, ConstraintSystem, Error, Fixed, Instance, Selector,
 };
 
-use super::Base;
 use super::poseidon::Poseidon;
+use crate::circuit::halo2::Base;
 
 /// Advice cells by name.
 pub(super) type Cells = BTreeMap<String, Base>;

@@ -1,10 +1,10 @@
-//! Everything that can be said of a witness without proving.
+//! The checks of a witness that need no proving.
 //!
-//! What passes here satisfies the circuit: every private input is there, and every public input
-//! follows from them. So the prover cannot fail on a checked witness, and who sent a bad one learns
-//! which field it is.
+//! A witness that passes satisfies the circuit: every private input is there, and every public input follows
+//! from them. So the prover cannot fail on it, and the client that sent a bad one learns which field is
+//! wrong.
 //!
-//! Reasons are fixed text, and paths are names and indices: no value of the witness leaves here.
+//! Reasons are fixed text, and paths are names and indices: no value of the witness leaves this module.
 
 use orchard::Address;
 use orchard::note::{ExtractedNoteCommitment, Nullifier, RandomSeed, Rho};
@@ -21,29 +21,37 @@ use crate::circuit::InvalidWitness;
 
 use super::document::Document;
 use super::redact::isolate;
-use super::{KeyVersion, Pool, Statement};
+use super::statement::{KeyVersion, Pool, Statement};
 
 const MISSING: &str = "is missing; the prover needs it";
 const ENCODING: &str = "is not a valid encoding";
 
-/// Checks a witness, and says what a proof of it would state.
-pub(super) fn check(document: Document, actions_max: usize) -> Result<Statement, InvalidWitness> {
-    let version = KeyVersion::of(&document.pczt)?;
-    check_work(&document.pczt, actions_max)?;
-    check_ironwood(&document.pczt, version)?;
-    let pczt = document.resolve()?.pczt;
-    let statement = Statement::of(&pczt, |pool| pool.needs_proof(&pczt))?;
-    for bundle in &statement.bundles {
-        check_public(&pczt, bundle.pool)?;
-        check_private(&pczt, bundle.pool)?;
-    }
-    Ok(statement)
+/// A PCZT that passed the check, with its compact fields resolved, and the statement that a proof of it
+/// makes. Only [`check`] makes one.
+pub(super) struct CheckedPczt {
+    pub(super) document: Document,
+    pub(super) statement: Statement,
 }
 
-/// There is something to prove, all of it can be proved here, and it is not too much.
+/// Checks a witness.
+pub(super) fn check(document: Document, actions_max: usize) -> Result<CheckedPczt, InvalidWitness> {
+    let version = KeyVersion::from_pczt(&document.pczt)?;
+    check_work(&document.pczt, actions_max)?;
+    check_ironwood(&document.pczt, version)?;
+    let document = document.resolve()?;
+    let pczt = &document.pczt;
+    let statement = Statement::from_pczt(pczt, |pool| pool.needs_proof(pczt))?;
+    for bundle in &statement.bundles {
+        check_public(pczt, bundle.pool)?;
+        check_private(pczt, bundle.pool)?;
+    }
+    Ok(CheckedPczt { document, statement })
+}
+
+/// Checks that there is something to prove, that this circuit can prove all of it, and that it is not too
+/// much.
 fn check_work(pczt: &Pczt, actions_max: usize) -> Result<(), InvalidWitness> {
-    let with_actions = |pool: &Pool| !pool.bundle(pczt).actions().is_empty();
-    let Some(first) = Pool::ALL.into_iter().find(with_actions) else {
+    let Some(first) = Pool::ALL.into_iter().find(|pool| !pool.bundle(pczt).actions().is_empty()) else {
         return Err(InvalidWitness::whole("has no Orchard and no Ironwood actions: nothing to prove"));
     };
     if Pool::ALL.iter().map(|pool| pool.bundle(pczt).actions().len()).sum::<usize>() > actions_max {
@@ -63,7 +71,7 @@ fn check_work(pczt: &Pczt, actions_max: usize) -> Result<(), InvalidWitness> {
     Ok(())
 }
 
-/// The Ironwood pool exists in version 6 transactions, from NU6.3 on.
+/// Checks that a PCZT with Ironwood actions can have them: in version 6 transactions, from NU6.3 on.
 fn check_ironwood(pczt: &Pczt, version: KeyVersion) -> Result<(), InvalidWitness> {
     if pczt.ironwood().actions().is_empty() {
         return Ok(());
@@ -80,7 +88,7 @@ fn check_ironwood(pczt: &Pczt, version: KeyVersion) -> Result<(), InvalidWitness
     Ok(())
 }
 
-/// The fields of a bundle that can be read one by one: so an error in them has its index.
+/// Checks the fields of a bundle that can be decoded one by one, so that an error in them has its index.
 fn check_public(pczt: &Pczt, pool: Pool) -> Result<(), InvalidWitness> {
     for (index, action) in pool.bundle(pczt).actions().iter().enumerate() {
         let valid = |valid: bool, field| match valid {
@@ -116,12 +124,12 @@ fn check_public(pczt: &Pczt, pool: Pool) -> Result<(), InvalidWitness> {
     Ok(())
 }
 
-/// The private fields of a bundle, which `pczt` shows only in their decoded form.
+/// Checks the private fields of a bundle, which `pczt` shows only in their decoded form.
 fn check_private(pczt: &Pczt, pool: Pool) -> Result<(), InvalidWitness> {
     inspect(pczt.clone(), pool, |bundle| check_bundle(bundle, pool)).map_err(|error| match error {
         Trouble::Refused(refused) => refused,
-        // A decoding error has no index. Found again among copies that keep the private fields of one
-        // action only, it has.
+        // A decoding error has no index. Copies that keep the private fields of a single action show which of
+        // them fails the same way.
         Trouble::Undecodable(whole) => (0..pool.bundle(pczt).actions().len())
             .find_map(|index| match inspect(isolate(pczt.clone(), pool, index), pool, |_| Ok(())) {
                 Err(Trouble::Undecodable(error)) => Some(undecodable(&error, pool, Some(index))),
@@ -131,12 +139,13 @@ fn check_private(pczt: &Pczt, pool: Pool) -> Result<(), InvalidWitness> {
     })
 }
 
+/// A bundle that was not accepted.
 enum Trouble {
     Undecodable(pczt::orchard::ParseError),
     Refused(InvalidWitness),
 }
 
-/// Decodes one bundle of a PCZT and shows it to `check`.
+/// Decodes one bundle of a PCZT and passes it to `check`.
 fn inspect(
     pczt: Pczt,
     pool: Pool,
@@ -155,7 +164,7 @@ fn inspect(
     })
 }
 
-/// The field that a decoding error is about.
+/// Names the field of a decoding error.
 fn undecodable(error: &pczt::orchard::ParseError, pool: Pool, index: Option<usize>) -> InvalidWitness {
     let pczt::orchard::ParseError::Bundle(error) = error else {
         return InvalidWitness::at(pool.path("anchor"), MISSING);
@@ -183,7 +192,7 @@ fn undecodable(error: &pczt::orchard::ParseError, pool: Pool, index: Option<usiz
         ParseError::InvalidZip32Derivation => {
             ("zip32_derivation", "has an index that is not hardened, in the spend or in the output")
         }
-        // What `check_public` has seen, and what later versions of the format may add.
+        // Fields that `check_public` has decoded already, and errors that a later version of `pczt` may add.
         _ => return InvalidWitness::at(pool.label(), "does not decode"),
     };
     match index {
@@ -197,7 +206,7 @@ fn check_bundle(bundle: &Bundle, pool: Pool) -> Result<(), InvalidWitness> {
         check_action(bundle, action)
             .map_err(|(field, reason)| InvalidWitness::at(pool.action_path(index, field), reason))?;
     }
-    // Decided by `orchard`, which compares what the circuit compares.
+    // `orchard` compares here what the circuit compares.
     bundle.verify_cross_address_restriction().map_err(|_| {
         InvalidWitness::at(
             pool.path("actions"),
@@ -206,7 +215,7 @@ fn check_bundle(bundle: &Bundle, pool: Pool) -> Result<(), InvalidWitness> {
     })
 }
 
-/// A field of an action, and what is wrong with it.
+/// A field of an action, and the reason why it is refused.
 type Wrong = (&'static str, &'static str);
 
 fn check_action(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
@@ -239,7 +248,7 @@ fn check_action(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
     check_path(bundle, spend)
 }
 
-/// A flag that disables spends or outputs leaves room for notes of no value only.
+/// Checks that a side which the flags disable has no value: the circuit allows only notes of value 0 there.
 fn check_flags(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
     const DISABLED: &str = "is not zero, and the bundle's flags disable this side";
     let valuable = |value: &Option<orchard::value::NoteValue>| value.is_some_and(|value| value.inner() != 0);
@@ -252,7 +261,7 @@ fn check_flags(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// The Merkle path of a note with a value leads to the anchor; that of a dummy need not.
+/// Checks that the Merkle path of a note leads to the anchor. That of a dummy, a note of value 0, need not.
 fn check_path(bundle: &Bundle, spend: &Spend) -> Result<(), Wrong> {
     let parts = (spend.recipient().zip(*spend.value())).zip(spend.rho().zip(*spend.rseed()));
     let ((recipient, value), (rho, rseed)) = parts.ok_or(("spend", MISSING))?;
@@ -270,7 +279,7 @@ fn check_path(bundle: &Bundle, spend: &Spend) -> Result<(), Wrong> {
     }
 }
 
-/// The field that a contradiction shows in.
+/// Names the field that contradicts the others.
 fn wrong(error: VerifyError) -> Wrong {
     match error {
         VerifyError::InvalidSpendNote => ("spend", "is of parts that make no note"),

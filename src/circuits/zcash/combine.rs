@@ -1,15 +1,15 @@
-//! Puts the proofs of a service's answer into the client's own PCZT, and takes nothing else.
+//! Puts the proofs of a service's answer into the client's own PCZT, and takes nothing else over.
 
 use pczt::Pczt;
 use pczt::roles::combiner::Combiner;
 
 use crate::circuit::{InvalidWitness, VerifyError};
 
-use super::Pool;
 use super::document::Document;
 use super::redact::{redact_pczt, without_proofs};
+use super::statement::Pool;
 
-/// The client's document with the proofs that it lacked, in the format version that it came in.
+/// Returns the client's document with the proofs that it lacked, in the format version that it came in.
 pub(super) fn combine(witness: &[u8], output: &[u8]) -> Result<Vec<u8>, VerifyError> {
     let original = Document::parse(witness)
         .and_then(Document::resolve)
@@ -21,8 +21,7 @@ pub(super) fn combine(witness: &[u8], output: &[u8]) -> Result<Vec<u8>, VerifyEr
 }
 
 fn combine_pczts(original: &Pczt, offered: Pczt) -> Result<Pczt, VerifyError> {
-    let lacked = |pool: Pool| pool.needs_proof(original);
-    // The offer is redacted first, so that it can contradict the original but hardly add to it.
+    // Redacted first, the offer can still contradict the original, but has hardly anything to add to it.
     let offered = redact_pczt(offered);
     if Pool::ALL.into_iter().any(|pool| pool.needs_proof(&offered)) {
         return Err(VerifyError("the output lacks a proof"));
@@ -30,15 +29,15 @@ fn combine_pczts(original: &Pczt, offered: Pczt) -> Result<Pczt, VerifyError> {
     let combined = Combiner::new(vec![original.clone(), offered])
         .combine()
         .map_err(|_| VerifyError("the output is not of the same transaction as the witness"))?;
-    // Whatever else the Combiner may have taken over shows as a difference once the proofs are out.
-    let rest = without_proofs(combined.clone(), lacked);
+    // Anything else that the Combiner took over shows as a difference once the proofs are removed.
+    let rest = without_proofs(combined.clone(), |pool| pool.needs_proof(original));
     if contents(&rest) != contents(original) {
         return Err(VerifyError("the output adds more than proofs to the witness"));
     }
     Ok(combined)
 }
 
-/// The logical contents, byte by byte: version 2 of the format can write every PCZT.
+/// Encodes the logical contents. Version 2 of the format can write every PCZT.
 fn contents(pczt: &Pczt) -> Result<Vec<u8>, InvalidWitness> {
     Document { pczt: pczt.clone(), encoding: pczt::EncodingVersion::V2 }.encode()
 }

@@ -1,16 +1,15 @@
-//! A PCZT as bytes: decoding, completing and encoding it.
+//! The encoding of a PCZT: decoding, completing and encoding it.
 //!
-//! Everything here is at the level of the format. What the fields mean is checked in
-//! [`super::check`].
+//! This module knows the format only. [`super::check`] checks the meaning of the fields.
 
 use pczt::orchard::EncCiphertext;
 use pczt::{EncodingVersion, ParseError, Pczt};
 
 use crate::circuit::InvalidWitness;
 
-use super::Pool;
+use super::statement::Pool;
 
-/// A decoded PCZT, and the version of the format that it was written in.
+/// A decoded PCZT, with the version of the format that it was written in.
 pub(super) struct Document {
     pub(super) pczt: Pczt,
     pub(super) encoding: EncodingVersion,
@@ -20,12 +19,12 @@ impl Document {
     /// Decodes a PCZT of either version. Bytes after its end are ignored, as `pczt` does.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, InvalidWitness> {
         let pczt = pczt::parse(bytes).map_err(not_a_pczt)?;
-        // Cannot panic: what was parsed has the eight bytes of a header.
+        // Cannot panic: a PCZT that was parsed has the eight bytes of a header.
         let encoding = if bytes[4] == 1 { EncodingVersion::V1 } else { EncodingVersion::V2 };
         Ok(Document { pczt, encoding })
     }
 
-    /// Recomputes what a compact PCZT leaves out.
+    /// Recomputes the fields that a compact PCZT leaves out.
     pub(super) fn resolve(mut self) -> Result<Self, InvalidWitness> {
         match self.pczt.resolve_fields() {
             Ok(()) => Ok(self),
@@ -33,7 +32,7 @@ impl Document {
         }
     }
 
-    /// Writes the PCZT in the version that it was read in, so that who wrote it can read it.
+    /// Encodes the PCZT in the version that it was read in, so that its author can read it.
     pub(super) fn encode(self) -> Result<Vec<u8>, InvalidWitness> {
         let encoded = match self.encoding {
             EncodingVersion::V1 => pczt::v1::Pczt::try_from(self.pczt).map(|pczt| pczt.serialize()),
@@ -56,8 +55,8 @@ fn not_a_pczt(error: ParseError) -> InvalidWitness {
     }
 }
 
-/// Where `resolve_fields` stopped: it works through the actions in order and writes as it goes, so
-/// the first field that is still left out is the one that it could not recompute.
+/// Names the field at which `resolve_fields` stopped. It goes through the actions in order and writes as it
+/// goes, so this is the first field that is still left out.
 fn unresolved(pczt: &Pczt) -> InvalidWitness {
     for pool in Pool::ALL {
         for (index, action) in pool.bundle(pczt).actions().iter().enumerate() {

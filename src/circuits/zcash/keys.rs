@@ -1,19 +1,20 @@
-//! Proving and verifying, under either version of the Action circuit.
+//! The keys of both versions of the Action circuit: proving and verifying.
 
 use getrandom::SysRng;
 use pczt::roles::prover::Prover;
 use rand_core::UnwrapErr;
-use sha2::{Digest, Sha256};
 
-use crate::circuit::{BuildError, Proof, ProveError, ProvingKey, VerifyError, VerifyingKey};
-use crate::protocol::{Sha256Digest, VerifyingKeyDigest};
+use crate::circuit::{BuildError, CheckedWitness, ProveError, ProvingKey, VerifyError, VerifyingKey};
+use crate::protocol::{Proof, Sha256Digest, VerifyingKeyDigest};
 
+use super::check::CheckedPczt;
 use super::document::Document;
-use super::{BundleProofs, BundleStatement, KeyVersion, Pool, Statement};
+use super::proofs::BundleProofs;
+use super::statement::{BundleStatement, KeyVersion, Pool, Statement};
 
 impl KeyVersion {
-    /// The digest of the verifying key of this version. Pinned: a key with another digest is another
-    /// circuit, and needs another circuit name.
+    /// Returns the pinned digest of this version's verifying key. A circuit with another digest needs another
+    /// name.
     pub fn digest(self) -> VerifyingKeyDigest {
         let pinned = match self {
             KeyVersion::FixedPostNu6_2 => {
@@ -23,23 +24,27 @@ impl KeyVersion {
                 "sha256:65a18bfcfe29e19f6da687514beb558a171c026b8689abeba455e2a65f6bb526"
             }
         };
-        pinned.parse().expect("cannot panic: the constants are digests")
+        // Cannot panic: the constants are digests.
+        pinned.parse().expect("a digest")
     }
 
-    fn of_digest(digest: VerifyingKeyDigest) -> Option<Self> {
+    fn from_digest(digest: VerifyingKeyDigest) -> Option<Self> {
         KeyVersion::ALL.into_iter().find(|version| version.digest() == digest)
     }
 }
 
-/// One thing for each version.
-struct Each<T> {
+/// One value for each version.
+struct ByVersion<T> {
     fixed_post_nu6_2: T,
     post_nu6_3: T,
 }
 
-impl<T> Each<T> {
-    fn of(mut make: impl FnMut(KeyVersion) -> T) -> Self {
-        Each { fixed_post_nu6_2: make(KeyVersion::FixedPostNu6_2), post_nu6_3: make(KeyVersion::PostNu6_3) }
+impl<T> ByVersion<T> {
+    fn new(mut make: impl FnMut(KeyVersion) -> T) -> Self {
+        ByVersion {
+            fixed_post_nu6_2: make(KeyVersion::FixedPostNu6_2),
+            post_nu6_3: make(KeyVersion::PostNu6_3),
+        }
     }
 
     fn get(&self, version: KeyVersion) -> &T {
@@ -52,18 +57,20 @@ impl<T> Each<T> {
 
 /// The verifying keys of both versions.
 pub(super) struct VerifyingKeys {
-    keys: Each<orchard::circuit::VerifyingKey>,
+    keys: ByVersion<orchard::circuit::VerifyingKey>,
     digests: Vec<(&'static str, VerifyingKeyDigest)>,
 }
 
 impl VerifyingKeys {
     pub(super) fn build() -> Result<Self, BuildError> {
-        Self::new(Each::of(|version| orchard::circuit::VerifyingKey::build(version.circuit_version())))
+        Self::new(ByVersion::new(|version| orchard::circuit::VerifyingKey::build(version.circuit_version())))
     }
 
-    fn new(keys: Each<orchard::circuit::VerifyingKey>) -> Result<Self, BuildError> {
-        let digest = |version: KeyVersion| Ok((version.label(), digest(keys.get(version))?));
-        let digests = KeyVersion::ALL.into_iter().map(digest).collect::<Result<_, _>>()?;
+    fn new(keys: ByVersion<orchard::circuit::VerifyingKey>) -> Result<Self, BuildError> {
+        let digests = KeyVersion::ALL
+            .into_iter()
+            .map(|version| Ok((version.label(), digest(keys.get(version))?)))
+            .collect::<Result<_, _>>()?;
         Ok(VerifyingKeys { keys, digests })
     }
 
@@ -73,7 +80,7 @@ impl VerifyingKeys {
         bundle: &BundleStatement,
         proof: &[u8],
     ) -> Result<(), VerifyError> {
-        // halo2 does not look at what follows a proof.
+        // halo2 ignores bytes that follow a proof.
         if proof.len() != orchard::Proof::expected_proof_size(bundle.actions.len()) {
             return Err(VerifyError("the proof is not of the length for its number of actions"));
         }
@@ -90,7 +97,7 @@ impl VerifyingKey for VerifyingKeys {
 
     fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
         let statement = Statement::from_public_inputs(&proof.public_inputs)?;
-        if KeyVersion::of_digest(proof.verifying_key) != Some(statement.version) {
+        if KeyVersion::from_digest(proof.verifying_key) != Some(statement.version) {
             return Err(VerifyError("the verifying key is not the one that the public inputs name"));
         }
         let proofs = BundleProofs::from_bytes(&proof.proof)?;
@@ -108,7 +115,8 @@ impl VerifyingKey for VerifyingKeys {
     }
 }
 
-/// The document holds those proofs for those inputs, nothing unproved, and no byte behind its end.
+/// Verifies that the document holds those proofs for those inputs, nothing unproved, and no byte behind its
+/// end.
 fn verify_output(output: &[u8], statement: &Statement, proofs: &BundleProofs) -> Result<(), VerifyError> {
     const OTHER: VerifyError = VerifyError("the output states something else than the public inputs");
     let Document { pczt, encoding } =
@@ -116,11 +124,12 @@ fn verify_output(output: &[u8], statement: &Statement, proofs: &BundleProofs) ->
     if Pool::ALL.into_iter().any(|pool| pool.needs_proof(&pczt)) {
         return Err(VerifyError("the output lacks a proof"));
     }
-    let stated = |pool| statement.bundles.iter().any(|bundle| bundle.pool == pool);
-    if Statement::of(&pczt, stated).map_err(|_| OTHER)? != *statement {
+    let found =
+        Statement::from_pczt(&pczt, |pool| statement.bundles.iter().any(|bundle| bundle.pool == pool));
+    if found.map_err(|_| OTHER)? != *statement {
         return Err(OTHER);
     }
-    if BundleProofs::of(&pczt, statement).as_ref() != Some(proofs) {
+    if BundleProofs::from_pczt(&pczt, statement).as_ref() != Some(proofs) {
         return Err(VerifyError("the output holds another proof"));
     }
     match (Document { pczt, encoding }).encode() {
@@ -131,14 +140,14 @@ fn verify_output(output: &[u8], statement: &Statement, proofs: &BundleProofs) ->
 
 /// The proving keys of both versions, and the verifying keys that belong to them.
 pub(super) struct ProvingKeys {
-    keys: Each<orchard::circuit::ProvingKey>,
+    keys: ByVersion<orchard::circuit::ProvingKey>,
     verifying: VerifyingKeys,
 }
 
 impl ProvingKeys {
     pub(super) fn build() -> Result<Self, BuildError> {
-        let keys = Each::of(|version| orchard::circuit::ProvingKey::build(version.circuit_version()));
-        let verifying = VerifyingKeys::new(Each::of(|version| keys.get(version).verifying_key()))?;
+        let keys = ByVersion::new(|version| orchard::circuit::ProvingKey::build(version.circuit_version()));
+        let verifying = VerifyingKeys::new(ByVersion::new(|version| keys.get(version).verifying_key()))?;
         Ok(ProvingKeys { keys, verifying })
     }
 }
@@ -148,23 +157,21 @@ impl ProvingKey for ProvingKeys {
         self.verifying.verifying_keys()
     }
 
-    fn prove(&self, witness: &[u8]) -> Result<Proof, ProveError> {
-        const DECODE: ProveError = ProveError("the witness does not decode");
-        const WRITE: ProveError = ProveError("the proved PCZT cannot be written");
-        let Document { pczt, encoding } =
-            Document::parse(witness).and_then(Document::resolve).map_err(|_| DECODE)?;
-        let statement = Statement::of(&pczt, |pool| pool.needs_proof(&pczt)).map_err(|_| DECODE)?;
+    fn prove(&self, witness: CheckedWitness) -> Result<Proof, ProveError> {
+        const WRITE: ProveError = ProveError::Refused("the proved PCZT cannot be written");
+        let (checked, public_inputs) = witness.into_parts::<CheckedPczt>()?;
+        let CheckedPczt { document: Document { pczt, encoding }, statement } = *checked;
         let key = self.keys.get(statement.version);
         let mut prover = Prover::new(pczt);
         for bundle in &statement.bundles {
             prover = prove_bundle(prover, bundle.pool, key)?;
         }
         let pczt = prover.finish();
-        let proofs = BundleProofs::of(&pczt, &statement).ok_or(WRITE)?;
+        let proofs = BundleProofs::from_pczt(&pczt, &statement).ok_or(WRITE)?;
         let output = (Document { pczt, encoding }).encode().map_err(|_| WRITE)?;
         Ok(Proof {
             proof: proofs.to_bytes(),
-            public_inputs: statement.to_public_inputs(),
+            public_inputs,
             output: Some(output),
             verifying_key: statement.version.digest(),
         })
@@ -180,30 +187,30 @@ fn prove_bundle(
     pool: Pool,
     key: &orchard::circuit::ProvingKey,
 ) -> Result<Prover, ProveError> {
-    // Panics without randomness from the operating system, as it must.
+    // Panics when the operating system has no randomness: a predictable proof would reveal the witness.
     let rng = UnwrapErr(SysRng);
     match pool {
         Pool::Orchard => prover
             .create_orchard_proof(rng, key)
-            .map_err(|_| ProveError("the prover does not take the Orchard bundle")),
+            .map_err(|_| ProveError::Refused("the prover does not accept the Orchard bundle")),
         Pool::Ironwood => prover
             .create_ironwood_proof(rng, key)
-            .map_err(|_| ProveError("the prover does not take the Ironwood bundle")),
+            .map_err(|_| ProveError::Refused("the prover does not accept the Ironwood bundle")),
     }
 }
 
-/// SHA-256 over the 32 bytes by which halo2 itself identifies a verifying key: the representative
-/// that every proof absorbs before anything else, a hash over the pinned key (its domain, its gates
-/// and lookups, its fixed and permutation commitments). It cannot change without every proof on the
-/// chain ceasing to verify, and nothing that a verifier relies on can change without it.
+/// Computes the SHA-256 over the 32 bytes by which halo2 itself identifies a verifying key: the
+/// representative that every proof absorbs first, a hash over the pinned key (its domain, its gates and
+/// lookups, its fixed and permutation commitments). If it changed, no proof on the chain would verify, and
+/// nothing that a verifier relies on can change without it.
 ///
-/// `orchard` keeps the key private, so the representative is read from what the key prints.
+/// `orchard` keeps the key private, so the representative is parsed from the key's debug output.
 fn digest(key: &orchard::circuit::VerifyingKey) -> Result<VerifyingKeyDigest, BuildError> {
     let mut bytes = representative(&format!("{key:?}"))
         .ok_or_else(|| BuildError("the verifying key does not print its hash".to_owned()))?;
     // Printed most significant byte first, absorbed least significant byte first.
     bytes.reverse();
-    Ok(Sha256Digest(Sha256::digest(bytes).into()))
+    Ok(Sha256Digest::hash(&bytes))
 }
 
 fn representative(printed: &str) -> Option<[u8; 32]> {
@@ -225,6 +232,7 @@ mod tests {
     use orchard::value::{NoteValue, ValueCommitTrapdoor};
     use orchard::{NOTE_COMMITMENT_TREE_DEPTH as DEPTH, Note};
     use pasta_curves::{pallas, vesta};
+    use sha2::{Digest, Sha256};
 
     use super::*;
     use crate::circuits::zcash::TEST_ONLY_SPENDING_KEY;
@@ -256,11 +264,11 @@ mod tests {
 
             let mut bytes = representative(&format!("{key:?}")).unwrap();
             bytes.reverse();
-            assert_eq!(Sha256Digest(Sha256::digest(bytes).into()), version.digest(), "{version:?}");
+            assert_eq!(Sha256Digest::hash(&bytes), version.digest(), "{version:?}");
         }
     }
 
-    /// A circuit of the right shape: keys do not depend on what is in it.
+    /// Returns a circuit of the right shape. Keys do not depend on its values.
     fn some_circuit(version: KeyVersion) -> Circuit {
         let fvk = FullViewingKey::from(&SpendingKey::from_bytes(TEST_ONLY_SPENDING_KEY).unwrap());
         let recipient = fvk.address_at(0u32, Scope::External);

@@ -1,34 +1,37 @@
-//! The proofs of a PCZT's bundles, and how they are written in one byte string.
+//! The proofs of a PCZT's bundles, and their encoding in one byte string.
 
 use pczt::Pczt;
 
 use crate::circuit::VerifyError;
 
-use super::statement::{Reader, put_label, put_length};
-use super::{Pool, Statement};
+use super::statement::{Pool, Reader, Statement, put_label, put_length};
 
 /// One proof for each bundle of a statement, in the same order.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BundleProofs(Vec<(Pool, Vec<u8>)>);
 
 impl BundleProofs {
-    /// Takes the proofs of the bundles that `statement` names out of a proved PCZT.
-    pub(super) fn of(pczt: &Pczt, statement: &Statement) -> Option<Self> {
-        let proof = |pool: Pool| Some((pool, pool.bundle(pczt).zkproof().clone()?));
-        statement.bundles.iter().map(|bundle| proof(bundle.pool)).collect::<Option<_>>().map(BundleProofs)
+    /// Copies the proofs of the bundles that `statement` names out of a proved PCZT.
+    pub(super) fn from_pczt(pczt: &Pczt, statement: &Statement) -> Option<Self> {
+        statement
+            .bundles
+            .iter()
+            .map(|bundle| Some((bundle.pool, bundle.pool.bundle(pczt).zkproof().clone()?)))
+            .collect::<Option<_>>()
+            .map(BundleProofs)
     }
 
-    /// The proof for a pool, if there is one.
+    /// Returns the proof for a pool, if there is one.
     pub fn get(&self, pool: Pool) -> Option<&[u8]> {
-        self.0.iter().find(|(of, _)| *of == pool).map(|(_, proof)| proof.as_slice())
+        self.0.iter().find(|(owner, _)| *owner == pool).map(|(_, proof)| proof.as_slice())
     }
 
-    /// The pools in order.
+    /// Iterates over the pools in order.
     pub fn pools(&self) -> impl Iterator<Item = Pool> {
         self.0.iter().map(|(pool, _)| *pool)
     }
 
-    /// Writes the proofs: for each its pool's label, its length and itself.
+    /// Encodes the proofs: for each its pool's label, its length and its bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (pool, proof) in &self.0 {
@@ -39,10 +42,10 @@ impl BundleProofs {
         bytes
     }
 
-    /// Reads the proofs. There is exactly one encoding.
+    /// Decodes the proofs. There is exactly one encoding.
     ///
     /// # Errors
-    /// When the bytes are no such encoding.
+    /// Fails when the bytes are not such an encoding.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VerifyError> {
         let mut reader = Reader(bytes);
         let mut proofs = Vec::new();

@@ -1,17 +1,17 @@
-//! What of a proved PCZT may be shown to everybody.
+//! Redacting a proved PCZT for an open answer, which every reader of the broker may see.
 //!
-//! What stays is what the transaction will show on the chain, the proof included. Every optional
-//! field goes: most of them are private, and the others the owner has. Signatures and `bsk` go too:
-//! with them and the proof, anybody who saw the answer could complete the transaction and send it.
+//! The result holds what the transaction will show on the chain, the proof included. Every optional field is
+//! cleared: most of them are private, and the owner has the others. Signatures and `bsk` are cleared too:
+//! with them and the proof, a reader of the answer could complete the transaction and send it.
 
 use pczt::Pczt;
 use pczt::roles::redactor::Redactor;
 use pczt::roles::redactor::orchard::{ActionRedactor, OrchardRedactor};
 
-use super::Pool;
 use super::document::Document;
+use super::statement::Pool;
 
-/// Redacts an output document. One that does not decode is not shown at all.
+/// Redacts an output document. Returns nothing of one that does not decode.
 pub(super) fn redact(output: &[u8]) -> Vec<u8> {
     let redacted = Document::parse(output)
         .map(|document| Document { pczt: redact_pczt(document.pczt), ..document })
@@ -119,13 +119,13 @@ pub(super) fn isolate(pczt: Pczt, pool: Pool, kept: usize) -> Pczt {
     .finish()
 }
 
-/// Takes the proofs of some bundles out.
-pub(super) fn without_proofs(pczt: Pczt, mut of: impl FnMut(Pool) -> bool) -> Pczt {
+/// Removes the proofs of the pools for which `removed` returns `true`.
+pub(super) fn without_proofs(pczt: Pczt, mut removed: impl FnMut(Pool) -> bool) -> Pczt {
     let mut redactor = Redactor::new(pczt);
-    if of(Pool::Orchard) {
+    if removed(Pool::Orchard) {
         redactor = redactor.redact_orchard_with(|mut bundle| bundle.clear_zkproof());
     }
-    if of(Pool::Ironwood) {
+    if removed(Pool::Ironwood) {
         redactor = redactor.redact_ironwood_with(|mut bundle| bundle.clear_zkproof());
     }
     redactor.finish()

@@ -1,15 +1,16 @@
-//! PCZTs to try the circuit with: made by `examples/make_pczt.rs`, committed, and worth nothing.
+//! Sample PCZTs, made by `examples/make_pczt.rs` and committed. They are worth nothing.
 //!
-//! The notes that they spend stand in a tree made for the purpose, on no chain. The key that owns
-//! them is printed below.
+//! The notes that they spend are in a tree made for the purpose, on no chain. The key that owns them is
+//! below.
 
-/// Owns every note that a sample spends, and receives every output. For tests only: it is public.
+/// The key that owns every note a sample spends, and that receives every output. For tests only: it is
+/// public.
 pub const TEST_ONLY_SPENDING_KEY: [u8; 32] = [0; 32];
 
 /// The witness of self-tests.
 pub(super) const SMALLEST: &[u8] = include_bytes!("../../../examples/pczt/nu6.3-ironwood-2.pczt");
 
-/// What a sample's transaction does.
+/// The kind of a sample's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleKind {
     /// Spends and pays in the Orchard pool under NU6.2.
@@ -25,11 +26,11 @@ pub enum SampleKind {
 /// A committed PCZT.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// What it does.
+    /// Kind of the transaction.
     pub kind: SampleKind,
-    /// How many actions it has, over both bundles.
+    /// Number of actions, over both bundles.
     pub actions: usize,
-    /// The PCZT itself.
+    /// Encoded PCZT.
     pub pczt: &'static [u8],
 }
 
@@ -62,13 +63,16 @@ impl Sample {
     ];
 }
 
-/// The sample with as many actions as there are, and no more than that.
+/// Returns the largest sample with at most `actions_max` actions.
 pub(super) fn with_actions(actions_max: usize) -> &'static [u8] {
-    let fit = Sample::ALL.iter().filter(|sample| sample.actions <= actions_max);
-    fit.max_by_key(|sample| sample.actions).map_or(SMALLEST, |sample| sample.pczt)
+    Sample::ALL
+        .iter()
+        .filter(|sample| sample.actions <= actions_max)
+        .max_by_key(|sample| sample.actions)
+        .map_or(SMALLEST, |sample| sample.pczt)
 }
 
-/// The sample of that kind with that many actions.
+/// Returns the sample of that kind with that number of actions.
 pub fn sample_pczt(kind: SampleKind, actions: usize) -> Option<&'static [u8]> {
     let sample = Sample::ALL.iter().find(|sample| sample.kind == kind && sample.actions == actions)?;
     Some(sample.pczt)

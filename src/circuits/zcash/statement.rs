@@ -1,8 +1,8 @@
-//! What is proved: the public inputs of the Action circuit, for each bundle that needs a proof.
+//! The statement of a proof: the public inputs of the Action circuit, for each bundle that needs a proof.
 //!
-//! The encoding is the circuit's own, so that a verifier needs no PCZT. Of the ten rows of the
-//! circuit's instance column, the anchor and the flags are the same for every action of a bundle and
-//! are written once; the curve points are written compressed and take two rows each.
+//! The encoding is the circuit's own, so that a verifier needs no PCZT. Of the ten rows of the circuit's
+//! instance column, the anchor and the flags are the same for every action of a bundle and are encoded once;
+//! the curve points are encoded compressed and take two rows each.
 
 use orchard::Anchor;
 use orchard::bundle::{BundleVersion, Flags};
@@ -28,7 +28,7 @@ impl Pool {
     /// Both, in the order in which they are proved and encoded.
     pub const ALL: [Pool; 2] = [Pool::Orchard, Pool::Ironwood];
 
-    /// The pool as it stands in encodings and in paths.
+    /// Returns the name of the pool in encodings and in paths.
     pub fn label(self) -> &'static str {
         match self {
             Pool::Orchard => "orchard",
@@ -43,7 +43,7 @@ impl Pool {
         }
     }
 
-    /// Whether the PCZT has actions in this pool, and no proof for them.
+    /// Checks whether the PCZT has actions in this pool, and no proof for them.
     pub(super) fn needs_proof(self, pczt: &Pczt) -> bool {
         let bundle = self.bundle(pczt);
         !bundle.actions().is_empty() && bundle.zkproof().is_none()
@@ -58,13 +58,13 @@ impl Pool {
     }
 }
 
-/// The versions of the Action circuit that this circuit proves under. The one from before NU6.2 has no
-/// name here, so no key of it can be asked for.
+/// A version of the Action circuit that proofs are made under. The one from before NU6.2 has no name here, so
+/// its key cannot be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyVersion {
     /// NU6.2: variable-base multiplication is anchored to its base.
     FixedPostNu6_2,
-    /// From NU6.3: moreover, `disableCrossAddress` is enforced. Both pools use it.
+    /// From NU6.3: `disableCrossAddress` is enforced as well. Both pools use it.
     PostNu6_3,
 }
 
@@ -72,7 +72,7 @@ impl KeyVersion {
     /// Both, in order.
     pub const ALL: [KeyVersion; 2] = [KeyVersion::FixedPostNu6_2, KeyVersion::PostNu6_3];
 
-    /// The version as it stands in encodings and in the descriptor.
+    /// Returns the name of the version in encodings and in the descriptor.
     pub fn label(self) -> &'static str {
         match self {
             KeyVersion::FixedPostNu6_2 => "fixed-post-nu6-2",
@@ -87,8 +87,8 @@ impl KeyVersion {
         }
     }
 
-    /// The version that the consensus branch of a PCZT proves under: one for both of its bundles.
-    pub(super) fn of(pczt: &Pczt) -> Result<Self, InvalidWitness> {
+    /// Determines the version from the consensus branch of a PCZT. It is the same for both of its bundles.
+    pub(super) fn from_pczt(pczt: &Pczt) -> Result<Self, InvalidWitness> {
         let refused = |reason| InvalidWitness::at("global.consensus_branch_id", reason);
         let branch = BranchId::try_from(*pczt.global().consensus_branch_id())
             .map_err(|_| refused("is not the id of a known consensus branch"))?;
@@ -103,51 +103,54 @@ impl KeyVersion {
     }
 }
 
-/// What one PCZT asks to have proved.
+/// The statement that one PCZT needs a proof of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// The version of the Action circuit, for all bundles.
+    /// Version of the Action circuit, for all bundles.
     pub version: KeyVersion,
-    /// The bundles that need a proof, Orchard before Ironwood.
+    /// Bundles that need a proof, Orchard before Ironwood.
     pub bundles: Vec<BundleStatement>,
 }
 
 /// The public inputs of one bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleStatement {
-    /// The pool that the bundle is of.
+    /// Pool of the bundle.
     pub pool: Pool,
-    /// The flag byte of the bundle, as it stands in the transaction (rows 7 to 9).
+    /// Flag byte of the bundle, as in the transaction (rows 7 to 9).
     pub flags: u8,
-    /// The root of the note commitment tree (row 0).
+    /// Root of the note commitment tree (row 0).
     pub anchor: [u8; 32],
-    /// The actions, in order.
+    /// Actions, in order.
     pub actions: Vec<ActionInputs>,
 }
 
 /// The public inputs of one action, in the encodings that the transaction has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActionInputs {
-    /// The commitment to the net value (rows 1 and 2).
+    /// Commitment to the net value (rows 1 and 2).
     pub cv_net: [u8; 32],
-    /// The nullifier of the spent note (row 3).
+    /// Nullifier of the spent note (row 3).
     pub nullifier: [u8; 32],
-    /// The randomised key that validates the spend's signature (rows 4 and 5).
+    /// Randomised key that validates the spend's signature (rows 4 and 5).
     pub rk: [u8; 32],
-    /// The commitment to the new note (row 6).
+    /// Commitment to the new note (row 6).
     pub cmx: [u8; 32],
 }
 
 impl Statement {
-    /// Of the bundles that `wanted` picks, in a PCZT whose compact fields are resolved.
-    pub(super) fn of(pczt: &Pczt, wanted: impl Fn(Pool) -> bool) -> Result<Self, InvalidWitness> {
-        let version = KeyVersion::of(pczt)?;
-        let pools = Pool::ALL.into_iter().filter(|pool| wanted(*pool));
-        let bundles = pools.map(|pool| BundleStatement::of(pczt, pool)).collect::<Result<_, _>>()?;
+    /// Reads the statement of the bundles that `wanted` picks, in a PCZT whose compact fields are resolved.
+    pub(super) fn from_pczt(pczt: &Pczt, wanted: impl Fn(Pool) -> bool) -> Result<Self, InvalidWitness> {
+        let version = KeyVersion::from_pczt(pczt)?;
+        let bundles = Pool::ALL
+            .into_iter()
+            .filter(|pool| wanted(*pool))
+            .map(|pool| BundleStatement::from_pczt(pczt, pool))
+            .collect::<Result<_, _>>()?;
         Ok(Statement { version, bundles })
     }
 
-    /// Writes the statement as public inputs.
+    /// Encodes the statement as public inputs.
     pub fn to_public_inputs(&self) -> PublicInputs {
         let mut bytes = Vec::new();
         put_label(&mut bytes, self.version.label());
@@ -165,10 +168,10 @@ impl Statement {
         PublicInputs(bytes)
     }
 
-    /// Reads a statement from public inputs. There is exactly one encoding of each statement.
+    /// Decodes a statement from public inputs. There is exactly one encoding of each statement.
     ///
     /// # Errors
-    /// When the bytes are no such encoding.
+    /// Fails when the bytes are not such an encoding.
     pub fn from_public_inputs(inputs: &PublicInputs) -> Result<Self, VerifyError> {
         const MALFORMED: VerifyError = VerifyError("the public inputs are malformed");
         let mut reader = Reader(&inputs.0);
@@ -189,23 +192,23 @@ impl Statement {
 }
 
 impl BundleStatement {
-    fn of(pczt: &Pczt, pool: Pool) -> Result<Self, InvalidWitness> {
+    fn from_pczt(pczt: &Pczt, pool: Pool) -> Result<Self, InvalidWitness> {
         let bundle = pool.bundle(pczt);
         let missing = |path| InvalidWitness::at(path, "is missing; the prover needs it");
         let anchor = bundle.anchor().ok_or_else(|| missing(pool.path("anchor")))?;
-        let action = |(index, action): (usize, &pczt::orchard::Action)| {
-            Ok(ActionInputs {
+        let mut actions = Vec::with_capacity(bundle.actions().len());
+        for (index, action) in bundle.actions().iter().enumerate() {
+            actions.push(ActionInputs {
                 cv_net: action.cv_net().ok_or_else(|| missing(pool.action_path(index, "cv_net")))?,
                 nullifier: *action.spend().nullifier(),
                 rk: *action.spend().rk(),
                 cmx: action.output().cmx().ok_or_else(|| missing(pool.action_path(index, "output.cmx")))?,
-            })
-        };
-        let actions = bundle.actions().iter().enumerate().map(action).collect::<Result<_, _>>()?;
+            });
+        }
         Ok(BundleStatement { pool, flags: *bundle.flags(), anchor, actions })
     }
 
-    /// The rules by which a flag byte of this bundle is read, if the pool exists in that version.
+    /// Returns the rules by which a flag byte of this bundle is decoded, if the pool exists in that version.
     pub(super) fn bundle_version(&self, version: KeyVersion) -> Option<BundleVersion> {
         match (self.pool, version) {
             (Pool::Orchard, KeyVersion::FixedPostNu6_2) => Some(BundleVersion::orchard_v2()),
@@ -215,7 +218,7 @@ impl BundleStatement {
         }
     }
 
-    /// The instance of each action, as the verifier takes it.
+    /// Decodes the instance of each action, as the verifier takes it.
     pub(super) fn instances(&self, version: KeyVersion) -> Result<Vec<Instance>, VerifyError> {
         let bundle_version =
             self.bundle_version(version).ok_or(VerifyError("the circuit version has no Ironwood pool"))?;
@@ -239,19 +242,21 @@ impl ActionInputs {
     }
 }
 
-/// One length byte and as many bytes of ASCII.
+/// Appends a label: one length byte, then that many bytes of ASCII.
 pub(super) fn put_label(bytes: &mut Vec<u8>, label: &str) {
-    bytes.push(u8::try_from(label.len()).expect("cannot panic: labels are short constants"));
+    // Cannot panic: labels are short constants.
+    bytes.push(u8::try_from(label.len()).expect("a short label"));
     bytes.extend_from_slice(label.as_bytes());
 }
 
-/// Four bytes, little-endian.
+/// Appends a length: four bytes, little-endian.
 pub(super) fn put_length(bytes: &mut Vec<u8>, length: usize) {
-    let length = u32::try_from(length).expect("cannot panic: lengths are bounded by the message size");
+    // Cannot panic: the size of a message bounds every length.
+    let length = u32::try_from(length).expect("a length below 2^32");
     bytes.extend_from_slice(&length.to_le_bytes());
 }
 
-/// What is left to read.
+/// The bytes that are left to read.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -266,7 +271,7 @@ impl<'a> Reader<'a> {
         usize::try_from(u32::from_le_bytes(bytes)).ok()
     }
 
-    /// The one of `all` whose label comes next.
+    /// Reads a label, and returns the value of `all` that has it.
     pub(super) fn label<T: Copy>(
         &mut self,
         all: impl IntoIterator<Item = T>,
@@ -286,7 +291,7 @@ impl<'a> Reader<'a> {
         let flags = *self.take(1)?.first()?;
         let anchor = self.field()?;
         let count = self.length()?;
-        // No room is made ahead of reading: the count is not yet known to be true.
+        // Memory is not reserved ahead of reading: the count may be wrong.
         let actions = (0..count).map(|_| self.action()).collect::<Option<Vec<_>>>()?;
         (!actions.is_empty()).then_some(BundleStatement { pool, flags, anchor, actions })
     }

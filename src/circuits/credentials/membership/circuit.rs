@@ -20,8 +20,8 @@
 //! signal hash                                                         = instance 3
 //! ```
 //!
-//! The gate of a swap uses the columns of the hash, in the two rows that the hash's own gates look at:
-//! it costs no column and no opening.
+//! The gate of a swap uses the columns of the hash, in the two rows that the hash's own gates query: it adds
+//! no column and no opening to the proof.
 
 use halo2_proofs::circuit::{AssignedCell, Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::plonk::{
@@ -29,22 +29,23 @@ use halo2_proofs::plonk::{
 };
 use halo2_proofs::poly::Rotation;
 
-use super::super::Base;
-use super::super::poseidon::Poseidon;
-use super::{DEPTH, IDENTITY, NULLIFIER, Opening, Step};
+use super::group::DEPTH;
+use super::opening::{IDENTITY, NULLIFIER, Opening, Step};
+use crate::circuit::halo2::Base;
+use crate::circuits::credentials::poseidon::Poseidon;
 
 pub(super) const ROOT_ROW: usize = 0;
 pub(super) const NULLIFIER_ROW: usize = 1;
 pub(super) const EXTERNAL_NULLIFIER_ROW: usize = 2;
 pub(super) const SIGNAL_HASH_ROW: usize = 3;
 
-/// "A member of the group says this on that occasion."
+/// The constraints of "a member of the group signals this on that occasion".
 #[derive(Default)]
-pub(in crate::circuits::credentials) struct Member(pub(super) Option<Opening>);
+pub struct Member(pub(super) Option<Opening>);
 
 /// The columns and gates of [`Member`].
 #[derive(Clone, Debug)]
-pub(in crate::circuits::credentials) struct Config {
+pub struct Config {
     poseidon: Poseidon,
     instance: Column<Instance>,
     swap: Selector,
@@ -122,7 +123,7 @@ impl Config {
         });
     }
 
-    /// A cell of its own for one value of the witness.
+    /// Assigns one value of the witness to a cell of its own.
     pub(super) fn assign(
         &self,
         layouter: &mut impl Layouter<Base>,
@@ -142,7 +143,7 @@ impl Config {
         self.poseidon.tagged(layouter, IDENTITY, [secret, zero])
     }
 
-    /// The node above `node`.
+    /// Computes the node above `node`.
     pub(super) fn parent(
         &self,
         layouter: &mut impl Layouter<Base>,

@@ -1,12 +1,15 @@
 //! The tree of a group: leaves in the order in which they joined, empty places behind them.
 //!
-//! Only what is not an empty subtree is kept, so a group of n members takes about 2n elements. An
-//! empty place is the element 0, which is no identity's commitment: nobody knows what hashes to 0.
+//! Empty subtrees are not stored, so a group of n members takes about 2n elements. An empty place is the
+//! element 0, which is no identity's commitment: no preimage of 0 is known.
 
 use std::sync::LazyLock;
 
-use super::{DEPTH, Element};
-use crate::circuits::credentials::{Base, poseidon};
+use crate::circuit::halo2::{Base, Element};
+use crate::circuits::credentials::poseidon;
+
+/// Depth of the tree. A group has room for 2^32 members.
+pub const DEPTH: usize = 32;
 
 /// The root of an empty subtree of each height.
 static EMPTY: LazyLock<[Base; DEPTH + 1]> = LazyLock::new(|| {
@@ -19,38 +22,38 @@ static EMPTY: LazyLock<[Base; DEPTH + 1]> = LazyLock::new(|| {
     })
 });
 
-/// A group has no place left.
+/// The group has no place left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the group is full: it has 2^32 members")]
 pub struct GroupFull;
 
-/// The members of a group, as their commitments: a Merkle tree of depth [`DEPTH`].
+/// A group: the commitments of its members, in a Merkle tree of depth [`DEPTH`].
 #[derive(Debug, Clone)]
 pub struct Group {
-    /// Level 0 has the leaves, level 32 the root. A level ends where only empty subtrees follow.
+    /// Nodes by level: leaves at 0, the root at 32. A level ends where only empty subtrees follow.
     levels: [Vec<Base>; DEPTH + 1],
 }
 
 impl Group {
-    /// A group without members.
+    /// Creates a group without members.
     pub fn new() -> Self {
         Group { levels: std::array::from_fn(|_| Vec::new()) }
     }
 
-    /// Adds a member; returns its index.
+    /// Adds a member and returns its index.
     ///
     /// # Errors
-    /// When there is no place left; nothing is added then.
+    /// Fails, and adds nothing, when there is no place left.
     pub fn append(&mut self, commitment: Element) -> Result<u32, GroupFull> {
         let index = u32::try_from(self.len()).map_err(|_| GroupFull)?;
         self.append_all([commitment])?;
         Ok(index)
     }
 
-    /// Adds members; costs about one hash each, and 32 once.
+    /// Adds members. Costs about one hash for each, and 32 in addition.
     ///
     /// # Errors
-    /// When there is not enough place; nothing is added then.
+    /// Fails, and adds nothing, when there are too few places left.
     pub fn append_all(&mut self, commitments: impl IntoIterator<Item = Element>) -> Result<(), GroupFull> {
         let first = self.len();
         self.levels[0].extend(commitments.into_iter().map(|commitment| commitment.0));
@@ -62,41 +65,42 @@ impl Group {
         Ok(())
     }
 
-    /// Number of members.
+    /// Returns the number of members.
     pub fn len(&self) -> usize {
         self.levels[0].len()
     }
 
-    /// Whether there is no member.
+    /// Checks whether the group has no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The root.
+    /// Returns the root.
     pub fn root(&self) -> Element {
         Element(self.node(DEPTH, 0))
     }
 
-    /// The path of the member at `index`.
+    /// Returns the path of the member at `index`.
     pub fn path(&self, index: u32) -> Option<Path> {
         self.levels[0].get(index as usize)?;
-        let sibling = |height: usize| self.node(height, (index as usize >> height) ^ 1);
-        Some(Path { index, siblings: std::array::from_fn(|height| Element(sibling(height))) })
+        let siblings =
+            std::array::from_fn(|height| Element(self.node(height, (index as usize >> height) ^ 1)));
+        Some(Path { index, siblings })
     }
 
-    /// The path of the member with that commitment, of its first place if it has several. Looks at
-    /// every member.
+    /// Returns the path of the member with that commitment, from its first place if it has several. Searches
+    /// all members.
     pub fn path_of(&self, commitment: Element) -> Option<Path> {
         let index = self.levels[0].iter().position(|leaf| *leaf == commitment.0)?;
         self.path(u32::try_from(index).ok()?)
     }
 
-    /// The node at a height, counted from the left.
+    /// Returns the node at a height, counted from the left.
     fn node(&self, height: usize, index: usize) -> Base {
         self.levels[height].get(index).copied().unwrap_or(EMPTY[height])
     }
 
-    /// Computes every node that has a leaf from `first` on below it.
+    /// Computes the nodes above the leaves from `first` on.
     fn rehash(&mut self, first: usize) {
         for height in 0..DEPTH {
             let parents = self.levels[height].len().div_ceil(2);
@@ -115,17 +119,17 @@ impl Default for Group {
     }
 }
 
-/// The way from a leaf to the root. Says who a member is: keep it as secret as that is.
+/// The way from a leaf to the root. It reveals which member it belongs to: keep it as secret as that.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Path {
-    /// The index of the leaf.
+    /// Index of the leaf.
     pub index: u32,
-    /// The siblings, the leaf's own first.
+    /// Siblings, the leaf's own first.
     pub siblings: [Element; DEPTH],
 }
 
 impl Path {
-    /// The root that the path leads to from `leaf`.
+    /// Computes the root that the path leads to from `leaf`.
     pub fn root(&self, leaf: Element) -> Element {
         let mut node = leaf.0;
         for (height, sibling) in self.siblings.iter().enumerate() {

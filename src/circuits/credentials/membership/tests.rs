@@ -4,13 +4,18 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
+use super::opening::{IDENTITY, NULLIFIER};
 use super::*;
-use crate::circuit::Circuits;
+use crate::circuit::{Circuit as _, Circuits};
 use crate::circuits::credentials::conformance::{self, Fixture, Schema, Spoiled};
+use crate::circuits::credentials::threshold::Threshold;
 
 mod constraints;
 
-static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| Fixture::of(&Membership));
+/// Length of a proof, in bytes.
+const PROOF_BYTES: usize = 2464;
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| Fixture::new(&Membership));
 
 fn identity(byte: u8) -> Identity {
     Identity::from_secret(SecretElement::from_bytes(&[byte; 32]).unwrap())
@@ -26,18 +31,28 @@ fn group(members: &[u8]) -> Group {
 fn public_inputs(member: u8, members: &[u8], occasion: &[u8], signal: &[u8]) -> PublicInputs {
     let member = identity(member);
     let path = group(members).path_of(member.commitment()).unwrap();
-    let witness = witness(&member, &path, ExternalNullifier::of(occasion), SignalHash::of(signal));
-    Membership.check(witness.expose()).unwrap()
+    let witness = witness(&member, &path, ExternalNullifier::new(occasion), SignalHash::new(signal));
+    Membership.public_inputs(witness.expose()).unwrap()
 }
 
 #[test]
 fn the_verifying_key_is_the_pinned_one() {
-    FIXTURE.the_verifying_key_is_the_pinned_one(&Membership);
+    FIXTURE.the_verifying_key_is_the_pinned_one();
 }
 
 #[test]
 fn a_proof_verifies_under_both_keys() {
-    FIXTURE.a_proof_verifies_under_both_keys(&Membership);
+    FIXTURE.a_proof_verifies_under_both_keys();
+}
+
+#[test]
+fn a_proof_has_the_documented_length() {
+    FIXTURE.a_proof_has_the_documented_length(PROOF_BYTES);
+}
+
+#[test]
+fn a_witness_of_another_circuit_is_refused() {
+    FIXTURE.a_witness_of_another_circuit_is_refused(&Threshold);
 }
 
 #[test]
@@ -90,7 +105,7 @@ fn a_member_of_a_group_proves_what_a_verifier_reads() {
     let mut group = group(&[1, 2, 3, 4]);
     let index = group.append(member.commitment()).unwrap();
     group.append(identity(5).commitment()).unwrap();
-    let (occasion, signal) = (ExternalNullifier::of(b"ballot 7"), SignalHash::of(b"yes"));
+    let (occasion, signal) = (ExternalNullifier::new(b"ballot 7"), SignalHash::new(b"yes"));
 
     let witness = witness(&member, &group.path(index).unwrap(), occasion, signal);
     let proof = FIXTURE.prove(witness.expose());
@@ -131,7 +146,7 @@ fn identity_nullifier_and_node_are_different_hashes() {
     for (at, hash) in hashes.iter().enumerate() {
         assert!(!hashes[at + 1..].contains(hash), "{at}");
     }
-    let (occasion, signal) = (ExternalNullifier::of(b"x"), SignalHash::of(b"x"));
+    let (occasion, signal) = (ExternalNullifier::new(b"x"), SignalHash::new(b"x"));
     assert_ne!(occasion.0, signal.0);
 }
 
@@ -196,8 +211,8 @@ fn spoiled_witnesses_are_refused() {
 }
 
 #[test]
-fn what_is_no_document_is_refused() {
-    conformance::what_is_no_document_is_refused(&Membership);
+fn other_text_is_refused() {
+    conformance::other_text_is_refused(&Membership);
 }
 
 #[test]

@@ -17,38 +17,38 @@
 //! region "commitment"          Poseidon(tag, value, blinding) = instance 0
 //! ```
 //!
-//! A running sum that ends in 0 after 32 windows of two bits says z_0 < 4^32 = 2^64. All three ranges
-//! are needed: value and difference below 2^64 leave room for a negative threshold; threshold and
-//! difference below 2^64 leave room for a value of 65 bits; value and threshold below 2^64 leave room
-//! for a difference that wrapped around the modulus.
+//! A running sum that ends in 0 after 32 windows of two bits shows that z_0 < 4^32 = 2^64. All three ranges
+//! are needed: value and difference below 2^64 leave room for a negative threshold; threshold and difference
+//! below 2^64 leave room for a value of 65 bits; value and threshold below 2^64 leave room for a difference
+//! that wrapped around the modulus.
 //!
-//! Two-bit windows need no lookup table, and at degree 5 they stay under the degree 6 that Poseidon
-//! costs in any case.
+//! Two-bit windows need no lookup table, and their degree of 5 is below the 6 that Poseidon needs in any
+//! case.
 
 use ff::PrimeField;
-use halo2_proofs::circuit::{AssignedCell, Layouter, SimpleFloorPlanner};
+use halo2_proofs::circuit::{AssignedCell, Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::plonk::{
     Advice, Circuit, Column, ConstraintSystem, Constraints, Error, Expression, Instance, Selector,
 };
 use halo2_proofs::poly::Rotation;
 
-use super::super::Base;
-use super::super::poseidon::Poseidon;
-use super::{COMMITMENT, Opening};
+use super::opening::{COMMITMENT, Opening};
+use crate::circuit::halo2::Base;
+use crate::circuits::credentials::poseidon::Poseidon;
 
 pub(super) const COMMITMENT_ROW: usize = 0;
 pub(super) const THRESHOLD_ROW: usize = 1;
 
-/// Two bits each: 64 in all.
+/// Number of windows, of two bits each: 64 bits in all.
 pub(super) const WINDOWS: usize = 32;
 
-/// "The value behind the commitment is at least the threshold."
+/// The constraints of "the value behind the commitment is at least the threshold".
 #[derive(Default)]
-pub(in crate::circuits::credentials) struct AtLeast(pub(super) Option<Opening>);
+pub struct AtLeast(pub(super) Option<Opening>);
 
 /// The columns and gates of [`AtLeast`].
 #[derive(Clone, Debug)]
-pub(in crate::circuits::credentials) struct Config {
+pub struct Config {
     poseidon: Poseidon,
     sum: Column<Advice>,
     instance: Column<Instance>,
@@ -98,7 +98,7 @@ impl Circuit<Base> for AtLeast {
     }
 }
 
-/// The cells that the constraints have in common.
+/// Cells that several constraints share.
 struct Operands {
     value: AssignedCell<Base, Base>,
     threshold: AssignedCell<Base, Base>,
@@ -140,27 +140,29 @@ impl Config {
         opening: Option<&Opening>,
     ) -> Result<Operands, Error> {
         let [a, b, c] = self.poseidon.state();
-        let of = |read: fn(&Opening) -> Base| Opening::value_of(opening, read);
+        let witnessed = |read: fn(&Opening) -> Base| {
+            opening.map_or(Value::unknown(), |opening| Value::known(read(opening)))
+        };
         layouter.assign_region(
             || "ordering",
             |mut region| {
                 self.ordering.enable(&mut region, 0)?;
                 Ok(Operands {
-                    value: region.assign_advice(|| "value", a, 0, || of(|o| o.value))?,
-                    threshold: region.assign_advice(|| "threshold", b, 0, || of(|o| o.threshold))?,
+                    value: region.assign_advice(|| "value", a, 0, || witnessed(|o| o.value))?,
+                    threshold: region.assign_advice(|| "threshold", b, 0, || witnessed(|o| o.threshold))?,
                     difference: region.assign_advice(
                         || "difference",
                         c,
                         0,
-                        || of(|o| o.value - o.threshold),
+                        || witnessed(|o| o.value - o.threshold),
                     )?,
-                    blinding: region.assign_advice(|| "blinding", a, 1, || of(|o| o.blinding))?,
+                    blinding: region.assign_advice(|| "blinding", a, 1, || witnessed(|o| o.blinding))?,
                 })
             },
         )
     }
 
-    /// `number` < 2^64, by a running sum.
+    /// Constrains `number` to be below 2^64, by a running sum.
     fn constrain_64_bits(
         &self,
         layouter: &mut impl Layouter<Base>,
@@ -185,8 +187,8 @@ impl Config {
     }
 }
 
-/// z_1 to z_32: what is left of `number` when its low windows are taken off, one after the other.
-/// For a number of 64 bits or less the last is 0.
+/// Computes z_1 to z_32: the rest of `number` after each of its low windows is taken off. The last is 0 for a
+/// number of 64 bits or less.
 fn running_sums(number: Base) -> [Base; WINDOWS] {
     let bytes = number.to_repr();
     let quarter = Base::TWO_INV.square();

@@ -6,31 +6,44 @@ use halo2_proofs::dev::MockProver;
 use serde_json::json;
 
 use super::*;
-use crate::circuit::Circuits;
+use crate::circuit::{Circuit as _, Circuits};
 use crate::circuits::credentials::conformance::{self, Fixture, Schema, Spoiled};
-use crate::circuits::credentials::keys::Halo2Circuit as _;
+use crate::circuits::credentials::membership::Membership;
 
 mod constraints;
 
-static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| Fixture::of(&Threshold));
+/// Length of a proof, in bytes.
+const PROOF_BYTES: usize = 2496;
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| Fixture::new(&Threshold));
 
 fn blinding() -> SecretElement {
     SecretElement::from_bytes(&[9; 32]).unwrap()
 }
 
-/// A document that the library itself would never write.
+/// Returns a document, also one whose statement is false.
 fn document(value: u64, threshold: u64) -> Vec<u8> {
     witness(value, &blinding(), threshold).expose().to_vec()
 }
 
 #[test]
 fn the_verifying_key_is_the_pinned_one() {
-    FIXTURE.the_verifying_key_is_the_pinned_one(&Threshold);
+    FIXTURE.the_verifying_key_is_the_pinned_one();
 }
 
 #[test]
 fn a_proof_verifies_under_both_keys() {
-    FIXTURE.a_proof_verifies_under_both_keys(&Threshold);
+    FIXTURE.a_proof_verifies_under_both_keys();
+}
+
+#[test]
+fn a_proof_has_the_documented_length() {
+    FIXTURE.a_proof_has_the_documented_length(PROOF_BYTES);
+}
+
+#[test]
+fn a_witness_of_another_circuit_is_refused() {
+    FIXTURE.a_witness_of_another_circuit_is_refused(&Membership);
 }
 
 #[test]
@@ -62,7 +75,7 @@ fn a_proof_with_another_key_or_a_document_is_refused() {
 fn a_proof_does_not_hold_for_another_threshold_or_commitment() {
     for (value, threshold) in [(67_000, 49_999), (67_000, 50_001), (67_001, 50_000)] {
         let sample_blinding = SecretElement::from_bytes(&[7; 32]).unwrap();
-        let other = Threshold.check(witness(value, &sample_blinding, threshold).expose()).unwrap();
+        let other = Threshold.public_inputs(witness(value, &sample_blinding, threshold).expose()).unwrap();
         let refused = VerifyError("the proof does not hold for these public inputs");
         assert_eq!(FIXTURE.verify(&FIXTURE.with_public_inputs(other)), Err(refused));
     }
@@ -101,8 +114,8 @@ fn spoiled_witnesses_are_refused() {
 }
 
 #[test]
-fn what_is_no_document_is_refused() {
-    conformance::what_is_no_document_is_refused(&Threshold);
+fn other_text_is_refused() {
+    conformance::other_text_is_refused(&Threshold);
 }
 
 #[test]
@@ -117,7 +130,9 @@ fn the_ends_of_the_range_hold_in_check_and_circuit() {
         [(0, 0), (1, 1), (1, 0), (max, 0), (max, max), (max, max - 1), (1 << 63, 1 << 63)]
     {
         let witness = document(value, threshold);
-        let (circuit, instance) = Threshold::open(&witness).unwrap();
+        let opening = Threshold::decode(&witness).unwrap();
+        let instance = Threshold::instance(&opening).to_vec();
+        let circuit = Threshold::circuit(opening);
         MockProver::run(Threshold::K, &circuit, vec![instance]).unwrap().assert_satisfied();
 
         let proof = FIXTURE.prove(&witness);
@@ -134,13 +149,13 @@ fn the_ends_of_the_range_hold_in_check_and_circuit() {
 fn a_value_below_the_threshold_is_refused_in_check() {
     for (value, threshold) in [(0, 1), (49_999, 50_000), (u64::MAX - 1, u64::MAX), (0, u64::MAX)] {
         let refused = InvalidWitness::at("value", "below the threshold");
-        assert_eq!(Threshold.check(&document(value, threshold)), Err(refused));
+        assert_eq!(Threshold.public_inputs(&document(value, threshold)), Err(refused));
     }
 }
 
 #[test]
 fn a_statement_with_a_threshold_of_65_bits_is_not_read() {
-    let mut public_inputs = Threshold.check(&Threshold.sample_witness()).unwrap();
+    let mut public_inputs = Threshold.public_inputs(&Threshold.sample_witness()).unwrap();
     public_inputs.0[32 + 8] = 1;
     let refused = VerifyError("the threshold is not below 2^64");
     assert_eq!(Statement::from_public_inputs(&public_inputs), Err(refused));

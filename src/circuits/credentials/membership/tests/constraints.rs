@@ -6,13 +6,11 @@ use halo2_proofs::circuit::{Layouter, SimpleFloorPlanner, Value};
 use halo2_proofs::plonk::{self, ConstraintSystem, Error};
 
 use super::super::circuit::{Config, Member};
-use super::super::{
-    Base, DEPTH, IDENTITY, Membership, NULLIFIER, Opening, Step, VERIFYING_KEY, commitment, nullifier,
-    poseidon,
-};
-use crate::circuit::Circuit as _;
+use super::super::opening::{IDENTITY, NULLIFIER, Opening, Step, commitment, nullifier};
+use super::super::{Base, DEPTH, Membership, poseidon};
+use super::PROOF_BYTES;
+use crate::circuit::halo2::Halo2Circuit as _;
 use crate::circuits::credentials::conformance;
-use crate::circuits::credentials::keys::Halo2Circuit as _;
 use crate::circuits::credentials::tamper::{self, Cells};
 
 /// Those that stand once for each level.
@@ -60,7 +58,7 @@ struct Case {
 impl Case {
     /// `opening` and its own instance.
     fn new(constraint: &'static str, opening: Opening) -> Self {
-        let instance = opening.instance();
+        let instance = Membership::instance(&opening).to_vec();
         let circuit = Member(Some(opening));
         Case { constraint, circuit, instance, faults: Cells::new(), failures: Vec::new() }
     }
@@ -153,7 +151,7 @@ impl plonk::Circuit<Base> for Climb<'_> {
 
 #[test]
 fn an_honest_assignment_is_taken() {
-    let instance = honest().instance();
+    let instance = Membership::instance(&honest());
     assert_eq!(tamper::failures(K, &Member(Some(honest())), &instance, &Cells::new()), BTreeSet::new());
 }
 
@@ -177,29 +175,31 @@ fn each_other_constraint_alone_refuses_some_assignment() {
 #[test]
 fn the_document_has_these_constraints_the_key_and_the_sample() {
     let document = include_str!("../../../../../docs/circuits/membership-v1.md");
-    for wanted in AT_EACH_LEVEL.iter().chain(ONCE).chain(&[VERIFYING_KEY]) {
+    for wanted in AT_EACH_LEVEL.iter().chain(ONCE).chain(&[Membership::VERIFYING_KEY]) {
         assert!(document.contains(wanted), "{wanted}");
     }
-    let sample: serde_json::Value = serde_json::from_slice(&Membership.sample_witness()).unwrap();
+    let sample: serde_json::Value = serde_json::from_slice(&Membership::sample()).unwrap();
     for field in ["/secret", "/path/0", "/path/1", "/external_nullifier", "/signal_hash"] {
         let wanted = sample.pointer(field).unwrap().to_string();
         assert!(document.contains(&wanted), "{field}: {wanted}");
     }
-    assert!(document.contains(&format!("{} bytes", Membership::PROOF_BYTES)));
+    assert!(document.contains(&format!("{} bytes", PROOF_BYTES)));
 }
 
 #[test]
 fn no_proof_comes_of_a_turn_that_is_no_bit() {
     let opening = turning(3, 2);
-    let instance = opening.instance();
-    conformance::no_proof_comes_of_a_wrong_assignment::<Membership>(Member(Some(opening)), &instance);
+    let instance = Membership::instance(&opening);
+    let circuit = Member(Some(opening));
+    conformance::no_proof_comes_of_a_wrong_assignment::<Membership>(&circuit, &instance, PROOF_BYTES);
 }
 
 #[test]
 fn no_proof_comes_of_a_root_that_the_path_does_not_reach() {
-    let mut instance = honest().instance();
+    let mut instance = Membership::instance(&honest());
     instance[0] += Base::one();
-    conformance::no_proof_comes_of_a_wrong_assignment::<Membership>(Member(Some(honest())), &instance);
+    let circuit = Member(Some(honest()));
+    conformance::no_proof_comes_of_a_wrong_assignment::<Membership>(&circuit, &instance, PROOF_BYTES);
 }
 
 /// Whatever single cell is changed, something notices: no cell is free. Of the hashes, whose regions
@@ -207,7 +207,7 @@ fn no_proof_comes_of_a_root_that_the_path_does_not_reach() {
 #[test]
 fn no_advice_cell_is_free() {
     let circuit = Member(Some(honest()));
-    let instance = honest().instance();
+    let instance = Membership::instance(&honest());
     let mut cells = tamper::cells(K, &circuit, 1);
     cells.retain(|name, _| {
         let of_a_hash = name.contains("/hash/") || name.contains("/init/");
@@ -296,7 +296,7 @@ fn nullifier_hash() -> Vec<Case> {
     };
     let Opening { secret, external_nullifier: occasion, .. } = &honest();
     let (secret, occasion, one) = (*secret, *occasion, Base::one());
-    assert_eq!(honest().instance()[1], nullifier(secret, occasion));
+    assert_eq!(Membership::instance(&honest())[1], nullifier(secret, occasion));
     vec![
         case(ONCE[3], NULLIFIER, [secret + one, occasion], &["copy [secret@0]", TAGGED_INPUT]),
         case(ONCE[4], NULLIFIER, [secret, occasion + one], &["copy [external nullifier@0]", TAGGED_INPUT]),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::circuit::{AtLeast, WINDOWS};
-use super::super::{Base, COMMITMENT, Opening, Threshold, VERIFYING_KEY, poseidon};
-use crate::circuit::Circuit as _;
+use super::super::{Base, COMMITMENT, Opening, Threshold, poseidon};
+use super::PROOF_BYTES;
+use crate::circuit::halo2::Halo2Circuit as _;
 use crate::circuits::credentials::conformance;
-use crate::circuits::credentials::keys::Halo2Circuit as _;
 use crate::circuits::credentials::tamper::{self, Cells};
 
 /// All of them. The gates of Poseidon, its padding and its initial state are halo2_gadgets' own.
@@ -69,8 +69,7 @@ fn at_least(value: Base, threshold: Base) -> AtLeast {
 }
 
 fn instance(circuit: &AtLeast) -> Vec<Base> {
-    let opening = circuit.0.as_ref().unwrap();
-    vec![opening.commitment(), opening.threshold]
+    Threshold::instance(circuit.0.as_ref().unwrap()).to_vec()
 }
 
 /// No window of value, threshold and difference is 0.
@@ -114,19 +113,19 @@ fn each_constraint_alone_refuses_some_assignment() {
 #[test]
 fn the_document_has_these_constraints_the_key_and_the_sample() {
     let document = include_str!("../../../../../docs/circuits/threshold-v1.md");
-    for wanted in CONSTRAINTS.iter().chain(&[VERIFYING_KEY]) {
+    for wanted in CONSTRAINTS.iter().chain(&[Threshold::VERIFYING_KEY]) {
         assert!(document.contains(wanted), "{wanted}");
     }
-    let sample = String::from_utf8(Threshold.sample_witness()).unwrap();
+    let sample = String::from_utf8(Threshold::sample()).unwrap();
     assert!(document.contains(&sample), "{sample}");
-    assert!(document.contains(&format!("{} bytes", Threshold::PROOF_BYTES)));
+    assert!(document.contains(&format!("{} bytes", PROOF_BYTES)));
 }
 
 #[test]
 fn no_proof_comes_of_a_number_that_is_too_long() {
     for (_, circuit) in too_long() {
         let instance = instance(&circuit);
-        conformance::no_proof_comes_of_a_wrong_assignment::<Threshold>(circuit, &instance);
+        conformance::no_proof_comes_of_a_wrong_assignment::<Threshold>(&circuit, &instance, PROOF_BYTES);
     }
 }
 

@@ -1,48 +1,48 @@
-//! Field elements as values of the library: the public ones, the secret ones, and how bytes become one.
+//! Field elements: public ones, secret ones, and their one encoding.
 
 use std::fmt;
 use std::str::FromStr;
 
 use ff::{FromUniformBytes, PrimeField};
+use pasta_curves::pallas::Base;
 use sha2::{Digest, Sha512};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::Base;
-
-/// Bytes or digits are not the one encoding that a field element has.
+/// The bytes or digits are not the canonical encoding of a field element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a field element: expected 32 bytes, little-endian, below the modulus of Pallas' base field")]
 pub struct NotCanonical;
 
-/// A public field element: a commitment, a root, a nullifier.
+/// A public field element, such as a commitment, a root or a nullifier.
 ///
 /// Prints and parses as `0x` and 64 lower-case hexadecimal digits, little-endian.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Element(pub(super) Base);
+pub struct Element(pub Base);
 
 impl Element {
-    /// Length of an encoded element in bytes.
+    /// Length of an encoded element, in bytes.
     pub const BYTES: usize = 32;
 
     /// Reads the canonical encoding.
     ///
     /// # Errors
-    /// When the number is not below the modulus.
+    /// Fails when the number is not below the modulus.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self, NotCanonical> {
         canonical(bytes).map(Element)
     }
 
-    /// The canonical encoding.
+    /// Returns the canonical encoding.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         self.0.to_repr()
     }
 
-    /// Maps a message of any length to an element: SHA-512 over `len(label) ‖ label ‖ message`, the
-    /// length in one byte, reduced from 64 little-endian bytes. Messages under different labels
-    /// never meet.
-    pub(super) fn hash(label: &str, message: &[u8]) -> Self {
-        let label_len =
-            u8::try_from(label.len()).expect("Cannot panic: the labels are literals of this crate");
+    /// Maps a message of any length to an element: SHA-512 over `len(label) ‖ label ‖ message`, the length in
+    /// one byte, reduced from 64 little-endian bytes. Messages under different labels never collide.
+    ///
+    /// # Panics
+    /// Panics when the label is longer than 255 bytes: labels are constants of the program.
+    pub fn hash(label: &str, message: &[u8]) -> Self {
+        let label_len = u8::try_from(label.len()).expect("a label of at most 255 bytes");
         let digest = Sha512::new()
             .chain_update([label_len])
             .chain_update(label.as_bytes())
@@ -73,8 +73,8 @@ impl fmt::Debug for Element {
     }
 }
 
-/// A secret field element: a blinding factor, an identity's secret. Wiped when dropped, printed as a
-/// name.
+/// A secret field element, such as a blinding factor or the secret of an identity. Wiped on drop; prints only
+/// the name of its type.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SecretElement(Base);
 
@@ -82,7 +82,7 @@ impl SecretElement {
     /// Draws a uniform element from the operating system.
     ///
     /// # Panics
-    /// When the operating system has no randomness: nothing that follows would be safe.
+    /// Panics when the operating system has no randomness: a predictable secret would be worse.
     pub fn random() -> Self {
         let mut wide = Zeroizing::new([0; 64]);
         crate::protocol::random::fill(&mut *wide);
@@ -92,18 +92,18 @@ impl SecretElement {
     /// Reads the canonical encoding.
     ///
     /// # Errors
-    /// When the number is not below the modulus.
+    /// Fails when the number is not below the modulus.
     pub fn from_bytes(bytes: &[u8; Element::BYTES]) -> Result<Self, NotCanonical> {
         canonical(bytes).map(SecretElement)
     }
 
-    /// The canonical encoding, to be stored by its owner.
+    /// Returns the canonical encoding, for the owner to store.
     pub fn expose_bytes(&self) -> Zeroizing<[u8; Element::BYTES]> {
         Zeroizing::new(self.0.to_repr())
     }
 
-    /// The element itself.
-    pub(super) fn expose(&self) -> &Base {
+    /// Returns the element itself.
+    pub fn expose(&self) -> &Base {
         &self.0
     }
 }
@@ -114,12 +114,13 @@ impl fmt::Debug for SecretElement {
     }
 }
 
-/// The element that these 32 little-endian bytes encode, unless they encode it a second way.
+/// Decodes 32 little-endian bytes. Refuses a number that is not below the modulus: it would be a second
+/// encoding of another element.
 pub(super) fn canonical(bytes: &[u8; Element::BYTES]) -> Result<Base, NotCanonical> {
     Option::from(Base::from_repr(*bytes)).ok_or(NotCanonical)
 }
 
-/// Fills `bytes` from `0x` and lower-case digits; `None` for any other spelling.
+/// Fills `bytes` from `0x` and lower-case digits. Returns `None` for any other spelling.
 pub(super) fn decode_hex(text: &str, bytes: &mut [u8; Element::BYTES]) -> Option<()> {
     let digits = text.strip_prefix("0x")?;
     if digits.bytes().any(|b| b.is_ascii_uppercase()) {
