@@ -128,7 +128,7 @@ fn jobs(config: &ServiceConfig, tenant: &Tenant) -> Config {
 }
 
 fn answers(config: &ServiceConfig, tenant: &Tenant) -> Config {
-    // The wrong build that `tests/chaos` must find out lets a second answer replace the first.
+    // The wrong build that `make chaos-wrong` must find out lets a second answer replace the first.
     let wrong = cfg!(sealprove_wrong = "stores_without_compare");
     Config {
         discard: if wrong { DiscardPolicy::Old } else { DiscardPolicy::New },
