@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use sealprove::audit::{Chain, Event, JobEnd, Line, SettledBy};
-use sealprove::circuit::{Circuits, Proof, PublicInputs, catalogue_digest};
+use sealprove::circuit::{Circuits, Proof, PublicInputs};
 use sealprove::protocol::{
     self, Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, IdentityKey,
     JobId, JobSubject, LabelledKey, Scheme, Sha256Digest, SignedBundle, State, Status, Subjects, Tenant,
-    Timings, generate_key, key_id,
+    Timings, catalogue_digest, generate_key, key_id,
 };
 use serde_json::{Value, json};
 
