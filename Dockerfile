@@ -2,7 +2,7 @@
 #
 # Base images are pinned by tag, and the compiler by its whole version. A tag can be moved: where it matters, resolve
 # it once (`docker buildx imagetools inspect rust:1.95.0-bookworm`) and write `@sha256:…` behind it. Nothing of the
-# base is in the image but glibc, libgcc and the certificate authorities; image/rootfs.sh says what, and tests/image
+# base is in the image but glibc, libgcc and the certificate authorities; image/rootfs.sh says what, and tests/service/image.rs
 # runs exactly that filesystem.
 
 FROM rust:1.95.0-bookworm AS build

@@ -11,9 +11,9 @@ demo: tools
 	cargo build --locked
 	./target/debug/sealprove demo
 
-## test: everything that must hold
+## test: everything that must hold; tests/README.md says which test holds which promise
 test: tools
-	cargo test --locked
+	tests/run.sh
 
 ## interop: the clients of examples/ in TypeScript and Python, against a real broker and service (needs Node)
 interop: tools
@@ -23,11 +23,12 @@ interop: tools
 ## leaks: witnesses and keys looked for in all memory, files and output (needs root, which `make test` does not)
 leaks: tools
 	cargo build --locked --example bare
-	cargo test --locked --test leaks -- leaks
+	cargo test --locked --test suite guarantees::leaks -- --ignored --nocapture
 
 ## hostile: everything that a hostile circuit, or a service that was taken over, tries; and how each attempt ended
 hostile: tools
-	cargo test --locked --example rogue --test chamber --test hostile hostile -- --nocapture --test-threads 1
+	cargo build --locked --example rogue
+	cargo test --locked --test suite hostile -- --nocapture --test-threads 1
 
 ## chaos: faults from a seeded schedule for DURATION seconds, and a checker of what is left (docs/CHAOS.md)
 SEED ?= $(shell date +%s)
@@ -40,13 +41,13 @@ OWN_MOUNTS = $(shell [ "$$(id -u)" = 0 ] && flags=-m || flags=-rm; unshare $$fla
 
 chaos: DURATION ?= 1800
 chaos: tools
-	harness=$$(tests/chaos/harness.sh) && CHAOS_DURATION=$(DURATION) CHAOS_SEED=$(SEED) CHAOS_BROKERS=$(BROKERS) \
-	CHAOS_SERVICES=$(SERVICES) CHAOS_RATE=$(RATE) CHAOS_FAULTS="$(FAULTS)" $(OWN_MOUNTS) "$$harness"
+	CHAOS_DURATION=$(DURATION) CHAOS_SEED=$(SEED) CHAOS_BROKERS=$(BROKERS) CHAOS_SERVICES=$(SERVICES) \
+	CHAOS_RATE=$(RATE) CHAOS_FAULTS="$(FAULTS)" tests/guarantees/chaos/run.sh $(OWN_MOUNTS)
 
 ## chaos-wrong: two deliberate mistakes, each of which the harness must find
 chaos-wrong: tools
-	tests/chaos/wrong_build.sh acknowledges_first
-	tests/chaos/wrong_build.sh stores_without_compare
+	tests/guarantees/chaos/wrong_build.sh acknowledges_first
+	tests/guarantees/chaos/wrong_build.sh stores_without_compare
 
 ## fuzz: every fuzz target for DURATION seconds; it fails with the path of the input where one crashes
 # Not in .tools/bin, which pip makes anew; and with its version in its path, so that another one is installed.
@@ -63,13 +64,14 @@ $(CARGO_FUZZ):
 
 ## load: JOBS queued jobs before any service runs, then two services
 load: tools
-	QUEUED=$(or $(JOBS),10000) cargo test --locked --test queue a_queue_that_waited -- --nocapture
+	cargo build --locked --example rogue
+	QUEUED=$(or $(JOBS),10000) cargo test --locked --test suite a_queue_that_waited -- --nocapture
 
 ## fairness: JOBS queued jobs of one tenant, and how another is served beside it; TENANTS that have none
 fairness: tools
 	cargo build --locked --example rogue
-	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --test tenants fairness -- \
-	--nocapture --test-threads 1
+	QUEUED=$(or $(JOBS),5000) TENANTS=$(or $(TENANTS),300) cargo test --locked --test suite \
+	tenants::fairness -- --nocapture --test-threads 1
 
 ## check: what a change must pass besides
 check: k8s
@@ -82,7 +84,7 @@ check: k8s
 
 ## style: the shape and the wording of the sources, measured; it fails with the places where a bound is broken
 style:
-	PYTHONDONTWRITEBYTECODE=1 python3 tests/tidy/style.py
+	PYTHONDONTWRITEBYTECODE=1 python3 tests/unit/tidy/style.py
 
 ## bench: what the path adds to a bare proof, and what the locks add to a job
 bench: tools
@@ -96,7 +98,7 @@ PROMETHEUS := .tools/prometheus/usr/bin/prometheus
 
 monitoring: tools $(PROMETHEUS)
 	cargo build --locked --example rogue
-	cargo test --locked --test prometheus -- prometheus
+	cargo test --locked --test suite service::prometheus -- --ignored --nocapture
 
 # Debian's packages, taken apart and not installed; apt checks their signatures. SEALPROVE_PROMETHEUS names another
 # folder with prometheus and promtool.
@@ -106,13 +108,13 @@ $(PROMETHEUS):
 		for package in *.deb; do dpkg-deb -x "$$package" . && rm "$$package"; done
 	touch $@
 
-## schemas: write what tests/schemas.rs compares
+## schemas: write what tests/unit/schemas.rs compares
 schemas:
-	UPDATE_SCHEMAS=1 cargo test --locked --test schemas
+	UPDATE_SCHEMAS=1 cargo test --locked --test suite unit::schemas
 
-## corpora: write the seeds that tests/corpora compares
+## corpora: write the seeds that tests/unit/corpora.rs compares
 corpora:
-	UPDATE_CORPORA=1 cargo test --locked --test corpora
+	UPDATE_CORPORA=1 cargo test --locked --test suite unit::corpora
 
 ## k8s: every overlay rendered, compared with k8s/rendered/ (UPDATE_RENDERED=1 writes it), and held against schemas
 k8s: .tools/k8s/bin/kubectl
@@ -125,7 +127,7 @@ k8s: .tools/k8s/bin/kubectl
 
 ## image-test: the image's filesystem, run as Kubernetes would (needs root; apt-get install runc golang-github-containers-common)
 image-test: tools
-	cargo test --locked --test image -- image
+	cargo test --locked --test suite service::image -- --ignored --nocapture
 
 ## reproducible: the image's filesystem, built twice in two folders, byte for byte the same (7 minutes)
 reproducible:

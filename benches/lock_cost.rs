@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
     let circuits = [PROOF, NOTHING.0];
     let start = |program: &Path, sandbox: &str| {
-        Chamber::of(program, &circuits, 4, |command, _| {
+        Chamber::start_program(program, &circuits, 4, |command, _| {
             command.args(["--sandbox", sandbox]);
         })
     };

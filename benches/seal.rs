@@ -1,27 +1,36 @@
-//! What sealing and opening cost, by the scheme and by the size of the witness.
+//! The cost of sealing and opening, by scheme and by size of the witness. Prints medians, and asserts nothing.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
 use sealprove::protocol::{Scheme, generate_key, open, seal};
 
-fn seal_and_open(criterion: &mut Criterion) {
+/// Runs of each measurement.
+const ROUNDS: usize = 200;
+
+fn main() {
+    println!("medians of {ROUNDS} runs");
+    println!("{:<12} {:>10} {:>12} {:>12}", "scheme", "bytes", "seal", "open");
     for scheme in Scheme::ALL {
         let (private, public) = generate_key(scheme);
         let info = b"sealprove/1 job\nbench\n";
-        let mut group = criterion.benchmark_group(scheme.as_str());
         for bytes in [1 << 10, 64 << 10, 512 << 10] {
             let witness = vec![7; bytes];
             let sealed = seal(scheme, &public, info, &witness).unwrap();
-            group.throughput(Throughput::Bytes(bytes as u64));
-            group.bench_function(BenchmarkId::new("seal", bytes), |bencher| {
-                bencher.iter(|| seal(scheme, &public, info, &witness).unwrap());
-            });
-            group.bench_function(BenchmarkId::new("open", bytes), |bencher| {
-                bencher.iter(|| open(scheme, &private, info, &sealed.payload).unwrap());
-            });
+            let sealing = median(|| drop(black_box(seal(scheme, &public, info, &witness).unwrap())));
+            let opening = median(|| drop(black_box(open(scheme, &private, info, &sealed.payload).unwrap())));
+            println!("{:<12} {bytes:>10} {sealing:>12.1?} {opening:>12.1?}", scheme.as_str());
         }
-        group.finish();
     }
 }
 
-criterion_group!(benches, seal_and_open);
-criterion_main!(benches);
+fn median(mut run: impl FnMut()) -> Duration {
+    let mut times = [Duration::ZERO; ROUNDS];
+    for time in &mut times {
+        let start = Instant::now();
+        run();
+        *time = start.elapsed();
+    }
+    times.sort_unstable();
+    times[ROUNDS / 2]
+}

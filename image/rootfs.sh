@@ -6,7 +6,7 @@
 #   image/rootfs.sh BINARY FOLDER
 #
 # Two runs over the same binary on the same system make the same bytes, with SOURCE_DATE_EPOCH (default 0) as the time
-# of all files. The Dockerfile copies what this makes, and tests/image runs it.
+# of all files. The Dockerfile copies what this makes, and tests/service/image.rs runs it.
 set -eu
 
 binary=$1 root=$2

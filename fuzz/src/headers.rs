@@ -157,7 +157,7 @@ pub(crate) fn answer_header(pairs: &[(&str, &str)]) -> Option<AnswerHeader> {
 }
 
 /// A block of headers as the stream's leader gives it, which the NATS library may not be able to read. That it is
-/// read exactly where the library reads it is held against the library itself, in `tests/corpora/`.
+/// read exactly where the library reads it is held against the library itself, in `tests/unit/corpora/`.
 pub fn stored(data: &[u8]) {
     let Some(headers) = stored_headers(data) else { return };
     let mut block = b"NATS/1.0\r\n".to_vec();

@@ -3,7 +3,7 @@
 //! The bytes are those of a stranger, or of a process that a stranger has taken over. A function asserts
 //! what holds whatever they are: what is read prints back, limits are kept, what was not made for us does
 //! not open, and a refusal says nothing of what it refuses. The programs in `fuzz_targets/` hand it what a
-//! fuzzer thinks of; `tests/corpora/` replays over it what is committed in `corpus/`, as plain tests.
+//! fuzzer thinks of; `tests/unit/corpora/` replays over it what is committed in `corpus/`, as plain tests.
 
 pub mod bundles;
 pub mod circuits;

@@ -7,7 +7,7 @@
  4. The alerts are PromQL on metrics that the service has, and the PrometheusRule is the rule file.
 
 Each check must be able to fail: fixtures/ holds what each of them has to refuse. What the manifests must agree on
-with the code (ports, paths, memory, durations), tests/k8s.rs holds.
+with the code (ports, paths, memory, durations), tests/unit/k8s.rs holds.
 """
 
 import sys

@@ -1,4 +1,4 @@
-//! What a client makes of what lies on its answer's subject.
+//! A client's judgement of a message on its answer's subject.
 
 use super::{File, counted, judge_all};
 

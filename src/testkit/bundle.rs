@@ -1,4 +1,4 @@
-//! What a client makes of a signed bundle, and which of its keys it seals to.
+//! A client's judgement of a signed bundle, and the key that it seals to.
 
 use super::{File, counted, judge_all};
 use crate::protocol::{BundleError, Scheme, SignedBundle};

@@ -1,4 +1,4 @@
-//! What a recipient makes of a message: the service first, which has no key, then a job process.
+//! A recipient's judgement of a message: the service first, which has no key, then a job process.
 
 use serde_json::json;
 
@@ -101,7 +101,7 @@ fn name(code: Code) -> String {
     code.as_str().to_lowercase().replace('_', "-")
 }
 
-/// What a job process makes of what was admitted.
+/// Returns a job process's verdict on an admitted job.
 fn opened(
     file: &File,
     held: &Held,

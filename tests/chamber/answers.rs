@@ -7,13 +7,13 @@ use sealprove::protocol::{AnswerMode, Code, Scheme, Sha256Digest};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Chamber, id_of, is_alive, report};
+use super::harness::{Chamber, id_of, is_alive, report};
 
 /// Bytes of the nonce that a sealed answer begins with.
 const NONCE_BYTES: usize = 32;
 
 #[test]
-fn a_chamber_says_which_keys_and_circuits_it_has() {
+fn a_chamber_reports_its_keys_and_circuits() {
     let chamber = Chamber::start();
     let Event::Ready { keys, circuits, .. } = &chamber.ready else { panic!("{:?}", chamber.ready) };
     assert_eq!(keys, &[ReadyKey { id: id_of(&chamber.key), scheme: Scheme::X25519 }]);
@@ -58,7 +58,7 @@ fn an_answer_opens_for_no_other_job() {
 }
 
 #[test]
-fn an_open_answer_is_the_document_and_its_tag_is_the_senders() {
+fn an_open_answer_is_the_document_with_the_senders_tag() {
     let mut chamber = Chamber::start();
     let mut header = chamber.header("sleeps-v1");
     header.answer = AnswerMode::Open;

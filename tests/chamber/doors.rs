@@ -7,7 +7,7 @@ use sealprove::frame::{self, End, Event, ORDER_BYTES, Order};
 use sealprove::protocol::Code;
 use serde_json::json;
 
-use crate::harness::{Chamber, MEMORY_BYTES, is_alive, is_closed};
+use super::harness::{Chamber, MEMORY_BYTES, is_alive, is_closed};
 
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -19,7 +19,7 @@ fn forked_nothing_and_lives(chamber: &mut Chamber) {
 }
 
 #[test]
-fn what_is_not_an_order_is_closed() {
+fn a_connection_without_an_order_is_closed() {
     let mut chamber = Chamber::start();
     let order = Order { ticket: 1, limit_ms: 1000, memory_bytes: MEMORY_BYTES, threads: 1 }.to_bytes();
     let changed = |index: usize, value: u8| {
@@ -44,7 +44,7 @@ fn what_is_not_an_order_is_closed() {
 }
 
 #[test]
-fn half_an_order_that_ends_forks_nothing() {
+fn half_an_order_forks_nothing() {
     let mut chamber = Chamber::start();
     let order = Order { ticket: 1, limit_ms: 1000, memory_bytes: MEMORY_BYTES, threads: 1 }.to_bytes();
     for bytes in [0, 1, 8, ORDER_BYTES - 1] {
@@ -57,7 +57,7 @@ fn half_an_order_that_ends_forks_nothing() {
 }
 
 #[test]
-fn an_order_may_come_in_pieces_and_what_follows_is_the_jobs() {
+fn an_order_may_come_in_pieces_and_the_rest_is_the_jobs() {
     let mut chamber = Chamber::start();
     let job = chamber.job("sleeps-v1", &json!({}));
     let order = Order { ticket: 99, limit_ms: 60_000, memory_bytes: MEMORY_BYTES, threads: 1 }.to_bytes();
@@ -74,7 +74,7 @@ fn an_order_may_come_in_pieces_and_what_follows_is_the_jobs() {
 }
 
 #[test]
-fn who_says_no_order_is_closed_after_a_while_and_keeps_nobody_waiting() {
+fn a_silent_connection_is_closed_after_a_while_and_delays_no_other() {
     let mut chamber = Chamber::start();
     let started = Instant::now();
     let mut silent = chamber.connect().unwrap();
@@ -101,8 +101,8 @@ fn who_says_no_order_is_closed_after_a_while_and_keeps_nobody_waiting() {
 }
 
 #[test]
-fn more_connections_than_jobs_are_closed_and_a_place_that_is_free_again_is_given() {
-    let mut chamber = Chamber::of_jobs_max(2);
+fn surplus_connections_are_closed_and_a_freed_place_is_reused() {
+    let mut chamber = Chamber::with_jobs_max(2);
     let kept = [(); 2].map(|()| chamber.start_job("sleeps-v1", &json!({"ms": 60_000})));
     assert!(kept.iter().all(|job| is_alive(chamber.pid_of(job.ticket))));
 
@@ -123,7 +123,7 @@ fn more_connections_than_jobs_are_closed_and_a_place_that_is_free_again_is_given
 }
 
 #[test]
-fn what_is_not_a_job_after_an_order_is_a_bad_frame() {
+fn an_order_followed_by_no_job_is_a_bad_frame() {
     let mut chamber = Chamber::start();
     let not_jobs: [&[u8]; 4] = [
         &[0xff; 64],

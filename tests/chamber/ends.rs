@@ -7,9 +7,9 @@ use sealprove::frame::{End, FrameError};
 use sealprove::protocol::Code;
 use serde_json::{Value, json};
 
-use crate::harness::{Chamber, NoFrame, Sent, is_alive, wait_until};
+use super::harness::{Chamber, NoFrame, Sent, is_alive, wait_until};
 
-/// How much later than its limit a process may be dead on a busy machine.
+/// Time after its limit by which a process is dead, on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
 #[track_caller]
@@ -46,17 +46,17 @@ fn is_killed_at_its_limit(circuit: &str) {
 }
 
 #[test]
-fn a_job_that_sleeps_is_killed_at_its_limit_and_its_neighbour_goes_on() {
+fn a_sleeping_job_is_killed_at_its_limit_and_its_neighbour_continues() {
     is_killed_at_its_limit("sleeps-v1");
 }
 
 #[test]
-fn a_job_that_spins_is_killed_at_its_limit_and_its_neighbour_goes_on() {
+fn a_spinning_job_is_killed_at_its_limit_and_its_neighbour_continues() {
     is_killed_at_its_limit("spins-v1");
 }
 
 #[test]
-fn a_job_that_blocks_every_signal_is_killed_at_its_limit_and_its_neighbour_goes_on() {
+fn a_job_that_blocks_every_signal_is_killed_at_its_limit_and_its_neighbour_continues() {
     is_killed_at_its_limit("hides-v1");
 }
 
@@ -99,7 +99,7 @@ fn closing_the_connection_kills_the_process_and_no_other() {
 }
 
 #[test]
-fn a_job_that_somebody_kills_was_killed() {
+fn a_job_killed_from_outside_is_reported_as_killed() {
     let mut chamber = Chamber::start();
     let mut sent = chamber.start_job("sleeps-v1", &json!({"ms": 60_000}));
     let pid = Pid::from_raw(chamber.pid_of(sent.ticket)).unwrap();
@@ -109,7 +109,7 @@ fn a_job_that_somebody_kills_was_killed() {
 }
 
 #[test]
-fn a_panic_is_logged_by_its_place_and_never_by_what_it_says() {
+fn a_panic_is_logged_with_its_place_and_without_its_message() {
     const SECRET: &str = "attack-at-dawn";
     let chamber = ends_so("panics-v1", &json!({"secret": SECRET}), End::Panicked, NoFrame::End);
     let log = chamber.log();
@@ -119,25 +119,25 @@ fn a_panic_is_logged_by_its_place_and_never_by_what_it_says() {
 }
 
 #[test]
-fn a_job_that_aborts_has_aborted() {
+fn an_aborting_job_is_reported_as_aborted() {
     ends_so("aborts-v1", &json!({}), End::Aborted, NoFrame::End);
 }
 
 /// Rust's handler of its guard page says so and aborts; a fault anywhere else would be a violation.
 #[test]
-fn a_job_that_overflows_its_stack_has_aborted() {
+fn a_stack_overflow_is_reported_as_aborted() {
     let chamber = ends_so("overflows-v1", &json!({}), End::Aborted, NoFrame::End);
     assert!(chamber.log().contains("overflowed its stack"));
 }
 
 /// Its status says that it has answered; that there is no answer is for the reader to see.
 #[test]
-fn a_job_that_exits_without_a_word_leaves_no_frame() {
+fn a_job_that_exits_silently_leaves_no_frame() {
     ends_so("exits-v1", &json!({}), End::Answered, NoFrame::End);
 }
 
 #[test]
-fn what_is_not_a_frame_is_refused_by_its_reader() {
+fn malformed_replies_are_refused_by_their_reader() {
     let head = NoFrame::Frame(FrameError::Head);
     let long = NoFrame::Frame(FrameError::TooLong);
     ends_so("garbles-v1", &json!({"mode": "garbage"}), End::Answered, long);
@@ -163,7 +163,7 @@ fn when_the_chamber_is_killed_every_job_dies() {
     }
 }
 
-/// Orphans are reaped by whoever adopts them, in its own time: a zombie is dead.
+/// Orphans are reaped by their new parent, in its own time: a zombie is dead.
 fn is_running(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());

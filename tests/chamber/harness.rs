@@ -22,32 +22,8 @@ use tempfile::TempDir;
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const DEPLOYMENT: &str = "lab";
-/// What a job may allocate, unless a test says otherwise.
+/// Bytes that a job may allocate, unless a test says otherwise.
 pub(crate) const MEMORY_BYTES: u64 = 64 << 20;
-const CIRCUITS: [&str; 15] = [
-    "aborts-v1",
-    "breaks-v1",
-    "counts-v1",
-    "draws-v1",
-    "exits-v1",
-    "garbles-v1",
-    "hides-v1",
-    "lies-v1",
-    "overflows-v1",
-    "panics-v1",
-    "probes-v1",
-    "refuses-v1",
-    "searches-v1",
-    "sleeps-v1",
-    "spins-v1",
-];
-
-/// The program of circuits that misbehave.
-pub(crate) fn rogue() -> PathBuf {
-    let program = std::env::current_exe().unwrap().with_file_name("../examples/rogue");
-    assert!(program.exists(), "run `cargo build --example rogue` first");
-    program
-}
 
 /// Makes a recipient key in a folder as `sealprove keys new` does, of bytes that are clamped already
 /// (RFC 7748 section 5), so that every copy of it looks the same.
@@ -84,28 +60,8 @@ pub(crate) struct Chamber {
 }
 
 impl Chamber {
-    pub(crate) fn start() -> Self {
-        Self::start_with(32, |_, _| {})
-    }
-
-    pub(crate) fn of_jobs_max(jobs_max: usize) -> Self {
-        Self::start_with(jobs_max, |_, _| {})
-    }
-
-    /// One that does not lock itself, so that its jobs can look about and say what they see.
-    pub(crate) fn unlocked() -> Self {
-        Self::start_with(32, |command, _| {
-            command.args(["--sandbox", "off"]);
-        })
-    }
-
-    /// Starts one, after `change` had its way with the command and the folder.
-    pub(crate) fn start_with(jobs_max: usize, change: impl FnOnce(&mut Command, &Path)) -> Self {
-        Self::of(&rogue(), &CIRCUITS, jobs_max, change)
-    }
-
-    /// The same, of any program and its circuits.
-    pub(crate) fn of(
+    /// Starts one of this program and these circuits, after `change` had its way with the command and the folder.
+    pub(crate) fn start_program(
         program: &Path,
         circuits: &[&str],
         jobs_max: usize,
@@ -136,7 +92,7 @@ impl Chamber {
         self.child.id()
     }
 
-    /// What it and its jobs have written to standard error.
+    /// Returns what it and its jobs have written to standard error.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
@@ -226,7 +182,7 @@ impl Chamber {
         })
     }
 
-    /// How a job ended, once it has.
+    /// Waits for the end of a job.
     pub(crate) fn end_of(&mut self, ticket: u64) -> End {
         self.find(|event| match event {
             Event::Ended { ticket: ended, end, .. } if *ended == ticket => Some(*end),
@@ -255,7 +211,7 @@ impl Chamber {
         &self.events
     }
 
-    /// Whether the control connection has ended.
+    /// Checks whether the control connection has ended.
     pub(crate) fn control_has_ended(&mut self) -> bool {
         let mut byte = [0];
         matches!(self.control.as_mut().map(|control| control.read(&mut byte)), Some(Ok(0)))
@@ -270,7 +226,7 @@ impl Chamber {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// How it ended, once it has.
+    /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait_until("the chamber ends", || self.child.try_wait().unwrap())
     }
@@ -349,7 +305,7 @@ impl Sent {
     }
 }
 
-/// Why there is no frame where one was expected.
+/// The cause of a missing frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoFrame {
     /// The connection ended.
@@ -391,7 +347,7 @@ fn read_event(control: &mut UnixStream) -> Result<Event, NoFrame> {
     read_frame(control).map(|(event, _)| event)
 }
 
-/// What `draws-v1` and `probes-v1` report.
+/// Returns the report of `draws-v1` or `probes-v1`.
 pub(crate) fn report(answer: Answer) -> Value {
     serde_json::from_slice(&answer.output.expect("a report").0).unwrap()
 }
@@ -401,7 +357,7 @@ pub(crate) fn message(answer: &Answer) -> &str {
     &answer.error.as_ref().expect("an error").message
 }
 
-/// Whether the connection has ended, by itself or by a reset; waits for that.
+/// Waits for the end of the connection, by itself or by a reset.
 pub(crate) fn is_closed(connection: &mut UnixStream) -> bool {
     connection.read_exact(&mut [0]).is_err_and(|error| NoFrame::from(error) == NoFrame::End)
 }

@@ -1,6 +1,6 @@
 //! Circuits of an attacker's own, under the real lock: what each tries, and how it ends.
 //!
-//!     cargo test --test chamber hostile -- --nocapture
+//!     make hostile
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,11 +8,11 @@ use sealprove::frame::End;
 use sealprove::protocol::Code;
 use serde_json::{Value, json};
 
-use crate::harness::{Chamber, MEMORY_BYTES, Sent, report};
+use super::harness::{Chamber, MEMORY_BYTES, Sent, report};
 
 const THREADS: u32 = 3;
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// The process is dead.
@@ -41,7 +41,7 @@ impl Display for Outcome {
     }
 }
 
-/// What breaks a rule, by theme: the process dies of the attempt.
+/// Attempts that break a rule, by theme: the process dies of the attempt.
 const FORBIDDEN: [(&str, &[&str]); 7] = [
     (
         "files",
@@ -96,7 +96,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
             "ask who the chamber is",
             "signal the chamber",
             "signal a sibling",
-            "signal everybody",
+            "signal every process",
             "signal a thread of the chamber",
             "signal a thread of a sibling",
             "signal the chamber with a value",
@@ -173,7 +173,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
             "double its connection",
             "put its log in its connection's place",
             "change how its connection waits",
-            "type for whoever sits at the terminal",
+            "type into the terminal",
             "move bytes between descriptors",
             "shorten its log",
             "wait for its connection",
@@ -200,7 +200,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
 
 const NO_SUCH_CALL: i64 = 38;
 
-/// What ends otherwise.
+/// Attempts that end otherwise.
 const OTHERWISE: &[(&str, Outcome)] = &[
     ("take all at once", Ended(End::OutOfMemory)),
     ("take a little often", Ended(End::OutOfMemory)),
@@ -211,14 +211,14 @@ const OTHERWISE: &[(&str, Outcome)] = &[
     // The kernel's way of refusing it is to leave the end where it is.
     ("take from the heap's end", Done(0)),
     ("ignore its alarms and outlive its limit", Ended(End::TimedOut)),
-    // What it says there is for the operator to read, and nobody's to believe.
+    // The operator may read this text; no code believes it.
     ("write to descriptor 2", Done(1)),
     ("trap", Ended(End::Aborted)),
     #[cfg(target_arch = "x86_64")]
     ("divide by nothing", Ended(End::Aborted)),
 ];
 
-/// A chamber under attack, and somebody in it who has nothing to do with that.
+/// A chamber under attack, and an uninvolved job in it.
 struct Attacked {
     chamber: Chamber,
     sibling: Sent,
@@ -262,8 +262,8 @@ impl Attacked {
     }
 
     /// Nothing has come of it for anybody else.
-    fn nobody_else_has_noticed(mut self) {
-        assert!(crate::harness::is_alive(self.sibling_pid), "the sibling is dead");
+    fn the_neighbour_is_unharmed(mut self) {
+        assert!(super::harness::is_alive(self.sibling_pid), "the sibling is dead");
         assert!(self.chamber.is_running(), "the chamber is dead");
         let mut late = self.chamber.start_job("sleeps-v1", &json!({"ms": 10}));
         assert_eq!(late.answer().0.code(), Code::Ok);
@@ -272,7 +272,7 @@ impl Attacked {
 }
 
 #[test]
-fn what_no_job_may_do_is_the_end_of_it_on_every_thread_and_of_nobody_else() {
+fn a_forbidden_act_ends_the_job_on_every_thread_and_no_other_job() {
     let mut attacked = Attacked::start();
     let mut wrong = Vec::new();
     let mut tried = 0;
@@ -289,11 +289,11 @@ fn what_no_job_may_do_is_the_end_of_it_on_every_thread_and_of_nobody_else() {
     }
     println!("{tried} attempts, each on {THREADS} threads");
     assert!(wrong.is_empty(), "{wrong:#?}");
-    attacked.nobody_else_has_noticed();
+    attacked.the_neighbour_is_unharmed();
 }
 
 #[test]
-fn what_ends_otherwise_ends_so_on_every_thread() {
+fn every_other_attempt_ends_as_listed_on_every_thread() {
     let mut attacked = Attacked::start();
     let mut wrong = Vec::new();
     for (attempt, wanted) in OTHERWISE {
@@ -304,20 +304,20 @@ fn what_ends_otherwise_ends_so_on_every_thread() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    attacked.nobody_else_has_noticed();
+    attacked.the_neighbour_is_unharmed();
 }
 
-/// What it gets beyond the ceiling of its order is what its pool's stacks have left; what it lacks is what
+/// Beyond the ceiling of its order it gets what its pool's stacks have left; it lacks what
 /// it has taken itself.
 #[test]
-fn a_job_gets_the_memory_that_it_was_granted_and_no_more() {
+fn a_job_gets_its_granted_memory_and_no_more() {
     const SLACK: i64 = 8 << 20;
     let mut attacked = Attacked::start();
     let granted = i64::try_from(MEMORY_BYTES).unwrap();
     let Done(taken) = attacked.try_on(0, "take by mapping") else { panic!("it can say how much it got") };
     println!("granted {granted} bytes, taken {taken}");
     assert!((granted - SLACK..=granted + SLACK).contains(&taken), "{taken}");
-    attacked.nobody_else_has_noticed();
+    attacked.the_neighbour_is_unharmed();
 }
 
 fn search(chamber: &mut Chamber, compares: bool) -> Value {
@@ -337,7 +337,7 @@ fn search(chamber: &mut Chamber, compares: bool) -> Value {
 }
 
 #[test]
-fn an_attackers_circuit_looks_through_all_of_its_memory_and_finds_no_key() {
+fn a_hostile_circuit_searches_all_its_memory_and_finds_no_key() {
     let mut chamber = Chamber::start();
     for _ in 0..3 {
         search(&mut chamber, false);
@@ -345,7 +345,7 @@ fn an_attackers_circuit_looks_through_all_of_its_memory_and_finds_no_key() {
     assert_eq!(chamber.prove("sleeps-v1", &json!({})).1, End::Answered);
 }
 
-/// Where nothing is locked, the kernel says what is mapped: the search under the lock misses none of it.
+/// Without locks the kernel says what is mapped: the search under the lock misses none of it.
 #[test]
 fn the_hostile_search_misses_no_memory() {
     let found = search(&mut Chamber::unlocked(), true);

@@ -1,4 +1,4 @@
-//! What a job process looks like from inside, while siblings run; and the chamber from outside.
+//! A job process seen from inside, while siblings run; and the chamber from outside.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -8,10 +8,11 @@ use std::process::Command;
 use sealprove::frame::End;
 use serde_json::{Value, json};
 
-use crate::harness::{Chamber, is_alive, report, rogue};
+use super::harness::{Chamber, is_alive, report};
+use crate::kit::rogue;
 
 /// A user that owns nothing else.
-const NOBODY: u32 = 65_534;
+const OTHER_USER: u32 = 65_534;
 
 fn status_of(pid: u32, name: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -37,18 +38,18 @@ fn a_chamber_has_one_thread_and_its_keys_are_locked() {
 #[test]
 fn a_chamber_is_not_dumpable() {
     let is_root = rustix::process::geteuid().is_root();
-    if is_root && Command::new(rogue()).arg("--version").uid(NOBODY).output().is_err() {
+    if is_root && Command::new(rogue()).arg("--version").uid(OTHER_USER).output().is_err() {
         return eprintln!("the program lies where only root can run it: nothing was looked at");
     }
     let chamber = Chamber::start_with(1, |command, folder| {
         if is_root {
             for entry in [".", "keys", "log"] {
-                chown(folder.join(entry), Some(NOBODY), None).unwrap();
+                chown(folder.join(entry), Some(OTHER_USER), None).unwrap();
             }
             for key in fs::read_dir(folder.join("keys")).unwrap() {
-                chown(key.unwrap().path(), Some(NOBODY), None).unwrap();
+                chown(key.unwrap().path(), Some(OTHER_USER), None).unwrap();
             }
-            command.uid(NOBODY);
+            command.uid(OTHER_USER);
         }
     });
     let owner = fs::metadata(format!("/proc/{}/stat", chamber.pid())).unwrap().uid();
@@ -67,7 +68,7 @@ fn probe(chamber: &mut Chamber, limit_ms: u64, threads: u32) -> Value {
 }
 
 #[test]
-fn a_job_has_its_connection_and_the_standard_streams_and_nothing_of_its_siblings() {
+fn a_job_has_its_connection_and_the_standard_streams_alone() {
     let mut chamber = Chamber::unlocked();
     let siblings = [(); 3].map(|()| chamber.start_job("sleeps-v1", &json!({"ms": 60_000})));
     assert!(siblings.iter().all(|sibling| is_alive(chamber.pid_of(sibling.ticket))));
@@ -90,7 +91,7 @@ fn a_job_has_its_connection_and_the_standard_streams_and_nothing_of_its_siblings
 }
 
 #[test]
-fn a_job_can_write_no_core_gain_no_privilege_and_open_few_files() {
+fn a_job_can_neither_dump_core_nor_gain_privileges_and_opens_few_files() {
     let mut chamber = Chamber::unlocked();
     let report = probe(&mut chamber, 2_500, 2);
     assert_eq!(report["limits"]["Max core file size"], json!(["0", "0"]));

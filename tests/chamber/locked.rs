@@ -1,4 +1,4 @@
-//! The hostile half of the other lock: a service that somebody has taken over, and what it can still do.
+//! Attempts of a service under an attacker's control, and how its lock ends each.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -6,13 +6,13 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::rogue;
+use crate::kit::rogue;
 
-/// What a service needs.
+/// Acts that a service needs.
 const NEEDED: &[&str] =
     &["start a thread", "connect to a broker", "find a host by its name", "read the system's authorities"];
 
-/// What the kernel refuses it (Landlock).
+/// Acts that the kernel refuses it (Landlock).
 const REFUSED: &[&str] = &[
     "read a key",
     "read a key by a link",
@@ -29,7 +29,7 @@ const REFUSED: &[&str] = &[
     "look at a process's files",
 ];
 
-/// What is the end of it (seccomp).
+/// Acts that end it (seccomp).
 const FORBIDDEN: &[&str] = &[
     "let others read a key",
     "give a key away",
@@ -49,7 +49,7 @@ const FORBIDDEN: &[&str] = &[
     "take a process's descriptor",
     "signal a process",
     "signal a process's thread",
-    "signal everybody",
+    "signal every process",
     "limit a process",
     "make a process less urgent",
     "ask by a ring",
@@ -63,7 +63,7 @@ const FORBIDDEN: &[&str] = &[
     "trace a process by x32",
 ];
 
-/// How a locked service that tries this one thing ends.
+/// Returns the end of a locked service that tries this one thing.
 fn outcome_of(attempt: &str, keys: &Path) -> String {
     let output = Command::new(rogue()).arg("locked").arg(keys).arg(attempt).output().unwrap();
     match output.status.signal() {

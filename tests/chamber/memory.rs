@@ -1,4 +1,4 @@
-//! Where the private key is, and where it is not.
+//! Places of the private key in memory.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 use sealprove::frame::End;
 use serde_json::json;
 
-use crate::harness::{Chamber, report};
+use super::harness::{Chamber, report};
 
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// How often `needle` stands in the memory of another process; `None` for who may not look.
+/// Returns the number of times `needle` stands in the memory of another process; `None` if it may not be read.
 fn find_in(pid: u32, needle: &[u8]) -> Option<usize> {
     let memory = File::open(format!("/proc/{pid}/mem")).ok()?;
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
@@ -59,13 +59,13 @@ fn the_chamber_keeps_a_key_in_one_place_and_a_job_in_none() {
 
     let sent = chamber.start_job("sleeps-v1", &json!({"check_ms": 60_000}));
     let job = chamber.pid_of(sent.ticket).cast_unsigned();
-    crate::harness::wait_until("the job forgets its key", || (find_in(job, &key) == Some(0)).then_some(()));
+    super::harness::wait_until("the job forgets its key", || (find_in(job, &key) == Some(0)).then_some(()));
     chamber.prove("sleeps-v1", &json!({}));
     assert_eq!(find_in(chamber.pid(), &key), Some(1));
 }
 
 #[test]
-fn what_a_job_knew_is_nowhere_in_the_chamber() {
+fn no_secret_of_a_job_remains_in_the_chamber() {
     let mut chamber = Chamber::start();
     let secret =
         hex::encode(sealprove::protocol::generate_key(sealprove::protocol::Scheme::X25519).0.expose());
@@ -75,7 +75,7 @@ fn what_a_job_knew_is_nowhere_in_the_chamber() {
     let Some(_) = find_in(job, secret.as_bytes()) else {
         return eprintln!("not root: nothing was looked at");
     };
-    crate::harness::wait_until("the job opens its witness", || {
+    super::harness::wait_until("the job opens its witness", || {
         find_in(job, secret.as_bytes()).filter(|found| *found > 0)
     });
     assert_eq!(find_in(chamber.pid(), secret.as_bytes()), Some(0));

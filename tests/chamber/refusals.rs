@@ -1,4 +1,4 @@
-//! Jobs that are refused: what each is told, and what nobody is told.
+//! Refused jobs: the answer to each, and what no answer says.
 
 use sealprove::circuit::InvalidWitness;
 use sealprove::frame::{End, ReplyHead};
@@ -8,9 +8,9 @@ use sealprove::protocol::{
 };
 use serde_json::json;
 
-use crate::harness::{Chamber, Job, id_of, message, unix_now};
+use super::harness::{Chamber, Job, id_of, message, unix_now};
 
-/// Sends what cannot be opened: the answer has no seal and no tag, since nobody shares a secret.
+/// Sends what cannot be opened: the answer has no seal and no tag, since there is no shared secret.
 #[track_caller]
 fn is_not_opened(chamber: &mut Chamber, job: &Job, code: Code) {
     let mut sent = chamber.send(job);
@@ -36,7 +36,7 @@ fn is_refused(chamber: &mut Chamber, job: &Job, code: Code) -> Answer {
 }
 
 #[test]
-fn a_key_that_is_not_here_is_unknown() {
+fn an_absent_key_is_unknown() {
     let mut chamber = Chamber::start();
     let mut job = chamber.job("sleeps-v1", &json!({}));
     job.head.key = id_of(&generate_key(Scheme::X25519).0);
@@ -103,7 +103,7 @@ fn flipped(bytes: &[u8], index: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_the_network_side_should_have_refused_is_refused_again() {
+fn a_job_that_the_network_side_should_have_refused_is_refused_again() {
     type Change = fn(&mut JobHeader);
     let changes: [(Code, Change); 3] = [
         (Code::CircuitNotFound, |header| header.subject.circuit = "unheard-of-v1".parse().unwrap()),
@@ -132,7 +132,7 @@ fn a_deadline_is_a_number_of_any_size() {
 }
 
 #[test]
-fn a_witness_may_be_as_large_as_its_circuit_says_and_no_larger() {
+fn a_witness_may_be_as_large_as_its_circuit_allows_and_no_larger() {
     let mut chamber = Chamber::start();
     let script = |bytes: usize| format!("{{}}{}", " ".repeat(bytes - 2));
     let largest = chamber.job_of_bytes("sleeps-v1", script(4096).as_bytes());
@@ -150,7 +150,7 @@ fn a_proof_that_does_not_verify_is_never_answered() {
 }
 
 #[test]
-fn where_a_witness_is_wrong_is_said_under_a_seal_and_nowhere_else() {
+fn the_place_of_a_witness_error_is_told_under_the_seal_alone() {
     let detail = InvalidWitness::at("script[7]", "expected a better one").to_string();
     let mut chamber = Chamber::start();
     let sealed = chamber.job("refuses-v1", &json!({}));

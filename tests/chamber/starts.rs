@@ -1,4 +1,4 @@
-//! What a chamber refuses to start with. Each refusal names what is wrong, and the remedy.
+//! Refusals of a chamber at its start. Each names the mistake and the remedy.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use sealprove::secret::PrivateKey;
 
-use crate::harness::{command, id_of, make_key, rogue, write_key};
+use super::harness::{command, id_of, make_key, write_key};
+use crate::kit::rogue;
 
 /// Starts a chamber on a folder of keys that `prepare` has made; what it says on standard error.
 #[track_caller]
@@ -74,7 +75,7 @@ fn a_folder_without_a_key_is_refused() {
 }
 
 #[test]
-fn a_circuit_that_builds_other_keys_than_it_pins_is_refused() {
+fn a_circuit_whose_keys_differ_from_its_pin_is_refused() {
     let said = refuses("differs-v1", |keys| drop(make(keys)));
     says(&said, &["differs-v1", "pins", "but built", "a change of circuit is a new name"]);
 }

@@ -1,4 +1,4 @@
-//! When connections end: a job's, and the chamber's own.
+//! Ends of connections: a job's, and the chamber's own.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use sealprove::frame::End;
 use sealprove::protocol::Code;
 use serde_json::json;
 
-use crate::harness::{Chamber, is_alive, is_closed, wait_until};
+use super::harness::{Chamber, is_alive, is_closed, wait_until};
 
 #[test]
-fn a_connection_ends_with_its_own_process_whoever_was_forked_before_and_after() {
+fn a_connection_ends_with_its_own_process_whatever_was_forked_before_and_after() {
     let mut chamber = Chamber::start();
     let before = chamber.start_job("sleeps-v1", &json!({"ms": 60_000}));
     let pid_before = chamber.pid_of(before.ticket);
@@ -37,7 +37,7 @@ fn an_idle_chamber_ends_when_its_control_connection_closes() {
 }
 
 #[test]
-fn a_chamber_that_is_told_to_end_finishes_its_last_job_and_takes_no_other() {
+fn a_stopping_chamber_finishes_its_last_job_and_takes_no_other() {
     let mut chamber = Chamber::start();
     let mut last = chamber.start_job("sleeps-v1", &json!({"ms": 1000}));
     let pid = chamber.pid_of(last.ticket);
@@ -58,7 +58,7 @@ const STOP_SIGNALS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::HUP];
 
 /// A terminal and a supervisor send their signals to the whole group.
 #[test]
-fn a_chamber_leaves_it_to_its_service_when_to_end() {
+fn a_chamber_ignores_stop_signals_and_ends_with_its_service() {
     let mut chamber = Chamber::start();
     let mut job = chamber.start_job("sleeps-v1", &json!({"ms": 500}));
     let processes = [chamber.pid_of(job.ticket), chamber.pid().cast_signed()];

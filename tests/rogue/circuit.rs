@@ -1,4 +1,4 @@
-//! What the circuits of this program share.
+//! The parts that the circuits of this program share.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -19,27 +19,27 @@ const SALT_BYTES: usize = 32;
 pub(crate) struct Script {
     /// To do nothing wrong, for once.
     pub(crate) behaves: bool,
-    /// How long proving takes, in milliseconds.
+    /// Duration of proving, in milliseconds.
     pub(crate) ms: u64,
-    /// How long checking takes, in milliseconds.
+    /// Duration of checking, in milliseconds.
     pub(crate) check_ms: u64,
-    /// What nobody may see.
+    /// A secret.
     pub(crate) secret: String,
-    /// What `garbles-v1` writes.
+    /// Reply that `garbles-v1` writes.
     pub(crate) mode: crate::garbage::Mode,
-    /// What `probes-v1` looks for in its memory: hexadecimal digits of at most 32 bytes.
+    /// Needle that `probes-v1` looks for in its memory: hexadecimal digits of at most 32 bytes.
     pub(crate) needle: String,
     /// The same, of bytes that it keeps in its memory itself: whether it finds what is there.
     pub(crate) decoy: String,
-    /// Whether `searches-v1` compares what it finds with what the kernel says is there.
+    /// Has `searches-v1` compare its findings with the kernel's own account.
     pub(crate) compares: bool,
-    /// What `breaks-v1` tries, and on which thread of its pool.
+    /// Attempt of `breaks-v1`, and the thread of its pool that makes it.
     pub(crate) attempt: String,
     pub(crate) thread: usize,
     /// The processes that it tries it on.
     pub(crate) chamber: i32,
     pub(crate) sibling: i32,
-    /// How much memory it may have.
+    /// Memory that it may have, in bytes.
     pub(crate) bytes: u64,
 }
 

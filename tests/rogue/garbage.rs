@@ -4,7 +4,7 @@ use sealprove::frame::{self, ReplyHead};
 use sealprove::protocol::{ANSWER_MEDIA_TYPE, AnswerMode, Code, Timings};
 use serde::Deserialize;
 
-/// What it writes.
+/// The reply that it writes.
 #[derive(Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {

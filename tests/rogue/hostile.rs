@@ -24,7 +24,7 @@ pub(crate) fn break_out(script: &Script) -> Option<Vec<u8>> {
     Some(serde_json::json!({ "came": came }).to_string().into_bytes())
 }
 
-/// What came of it: the negated error, or what the kernel gave.
+/// The result: the negated error, or the kernel's value.
 fn attempt(script: &Script) -> i64 {
     let name = script.attempt.as_str();
     let themes = [files, network, processes, limits, memory, descriptors, interfaces, itself];
@@ -143,7 +143,7 @@ fn processes(name: &str, script: &Script) -> Option<i64> {
         "signal the chamber" => ask(libc::SYS_kill, [chamber, signal]),
         "signal a sibling" => ask(libc::SYS_kill, [sibling, signal]),
         // Signal 0 does nothing, to whomever it is sent.
-        "signal everybody" => ask(libc::SYS_kill, [number(-1), 0]),
+        "signal every process" => ask(libc::SYS_kill, [number(-1), 0]),
         "signal a thread of the chamber" => ask(libc::SYS_tgkill, [chamber, chamber, signal]),
         "signal a thread of a sibling" => ask(libc::SYS_tkill, [sibling, signal]),
         "signal the chamber with a value" => {
@@ -255,7 +255,7 @@ fn memory(name: &str, script: &Script) -> Option<i64> {
             ask(libc::SYS_mremap, [usize::try_from(block).ok()?, PAGE_BYTES, twice(script), 1])
         }
         "take by moving the stack" => {
-            // A page that opening the seal has used, and that nobody uses any more.
+            // A page that opening the seal has used, free since.
             let page = (top_of_first_stack() - (256 << 10)) & !(PAGE_BYTES - 1);
             let came = ask(libc::SYS_mremap, [page, PAGE_BYTES, twice(script), 1]);
             if came > 0 { i64::try_from(twice(script)).unwrap_or(0) } else { came }
@@ -273,7 +273,7 @@ fn twice(script: &Script) -> usize {
 fn hoard(script: &Script, flags: i32, protect: Option<i32>) -> i64 {
     let mut taken = 0;
     while taken < twice(script) * 2 {
-        // SAFETY: a new mapping, which nobody else knows of and which stays.
+        // SAFETY: a new mapping, unknown to other code, which stays.
         let piece =
             unsafe { libc::mmap(std::ptr::null_mut(), PIECE_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0) };
         if piece == MAP_FAILED {
@@ -295,7 +295,7 @@ fn top_of_first_stack() -> usize {
     unsafe extern "C" {
         static environ: *const u8;
     }
-    // SAFETY: the kernel has put it at the top of that stack, and nobody has changed it.
+    // SAFETY: the kernel put it at the top of that stack, and no code has changed it.
     unsafe { environ.expose_provenance() }
 }
 
@@ -324,7 +324,7 @@ fn descriptors(name: &str, _: &Script) -> Option<i64> {
         "double its connection" => ask(libc::SYS_dup, [0]),
         "put its log in its connection's place" => ask(libc::SYS_dup3, [2, 0, 0]),
         "change how its connection waits" => ask(libc::SYS_fcntl, [0, 4, 0x800]),
-        "type for whoever sits at the terminal" => ask(libc::SYS_ioctl, [2, 0x5412, at(&byte)]),
+        "type into the terminal" => ask(libc::SYS_ioctl, [2, 0x5412, at(&byte)]),
         "move bytes between descriptors" => ask(libc::SYS_splice, [0, 0, 2, 0, 1, 0]),
         "shorten its log" => ask(libc::SYS_ftruncate, [2, 1 << 40]),
         "wait for its connection" => ask(libc::SYS_ppoll, [0, 0, at(&[0_u64; 2]), 0]),
@@ -355,7 +355,7 @@ fn interfaces(name: &str, _: &Script) -> Option<i64> {
     })
 }
 
-/// What it may do to itself alone, and how that is told.
+/// Attempts that affect the job itself alone, and how they are reported.
 fn itself(name: &str, _: &Script) -> Option<i64> {
     let own = number(std::process::id().cast_signed());
     // SAFETY: each is the end of this process.

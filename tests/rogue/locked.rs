@@ -1,4 +1,4 @@
-//! A service that somebody else has taken over: locks itself as a service does, and tries one thing.
+//! A service under an attacker's control: locks itself as a service does, and tries one thing.
 //!
 //!     rogue locked <folder of the keys> <attempt>
 
@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 
 use sealprove::sandbox::{Readable, lock_service};
 
-/// What came of it, where the arguments ask for it. A process whose attempt is its end says nothing.
+/// Returns the result, where the arguments ask for an attempt. A process that its attempt ends says nothing.
 #[expect(
     clippy::zombie_processes,
-    reason = "who may signal nobody and starts nothing else ends before its child"
+    reason = "it may signal no process, starts nothing else and ends before its child"
 )]
 pub(crate) fn try_out(arguments: impl Iterator<Item = String>) -> Option<String> {
     let arguments: Vec<_> = arguments.skip(1).collect();
@@ -20,7 +20,7 @@ pub(crate) fn try_out(arguments: impl Iterator<Item = String>) -> Option<String>
     if mode != "locked" {
         return None;
     }
-    // It ends when this process does, since nobody may signal it.
+    // It ends when this process does, since this process may not signal it.
     let mut other = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a child");
     let _input = other.stdin.take();
     let keys = Path::new(keys);
@@ -51,7 +51,7 @@ fn text(value: &CStr) -> usize {
     value.as_ptr().expose_provenance()
 }
 
-/// What a service does all day.
+/// Does what a service does all day.
 fn need(attempt: &str) -> Came {
     Some(match attempt {
         "start a thread" => {
@@ -99,7 +99,7 @@ fn reach(attempt: &str, other: u32) -> Came {
     let (pid, mut word) = (usize::try_from(other).unwrap_or(0), 0_u64);
     let ours = [std::ptr::from_mut(&mut word).expose_provenance(), 8];
     let signal = usize::try_from(libc::SIGCONT).unwrap_or(0);
-    let everybody = usize::try_from(u32::MAX).unwrap_or(0);
+    let every_process = usize::try_from(u32::MAX).unwrap_or(0);
     Some(match attempt {
         "start a program" => {
             ask(libc::SYS_execve, [text(c"/bin/true"), at(&[text(c"/bin/true"), 0]), at(&0_usize)])
@@ -117,7 +117,7 @@ fn reach(attempt: &str, other: u32) -> Came {
         "signal a process" => ask(libc::SYS_kill, [pid, signal]),
         "signal a process's thread" => ask(libc::SYS_tgkill, [pid, pid, signal]),
         // Signal 0 does nothing, to whomever it is sent.
-        "signal everybody" => ask(libc::SYS_kill, [everybody, 0]),
+        "signal every process" => ask(libc::SYS_kill, [every_process, 0]),
         "limit a process" => ask(libc::SYS_prlimit64, [pid, 7, 0, at(&[0_u64; 2])]),
         "make a process less urgent" => ask(libc::SYS_setpriority, [0, pid, 1]),
         "ask by a ring" => ask(libc::SYS_io_uring_setup, [1, at(&[0_u64; 16])]),

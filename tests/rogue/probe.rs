@@ -17,7 +17,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// Hides a needle from itself: its bytes never stand in clear where it is kept.
 const MASK: u8 = 0x5a;
 
-/// What it found before it proved.
+/// Findings before proving.
 static FOUND: OnceLock<Found> = OnceLock::new();
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Report {
     pid: u32,
     parent: u32,
     threads: Option<usize>,
-    /// What each open descriptor is, by its number.
+    /// Open descriptors by number.
     descriptors: Option<BTreeMap<u32, String>>,
     /// Soft and hard limit, by the names of proc_pid_limits(5).
     limits: Option<BTreeMap<String, (String, String)>>,
@@ -38,12 +38,12 @@ struct Report {
     found: Option<&'static Found>,
 }
 
-/// How often a needle stands in the memory of this process.
+/// Number of times a needle stands in the memory of this process.
 #[derive(Serialize)]
 struct Found {
     needle: usize,
     decoy: usize,
-    /// How many bytes of memory were looked at.
+    /// Bytes of memory that were searched.
     bytes: usize,
 }
 
@@ -157,7 +157,7 @@ impl Needle {
         self.places_of(0..Self::BYTES, memory)
     }
 
-    /// Where a part of it stands.
+    /// Returns the address of a part of it.
     pub(crate) fn places_of<'a>(
         &'a self,
         part: std::ops::Range<usize>,

@@ -17,7 +17,7 @@ use sealprove::circuit::{Circuits, InvalidWitness};
 
 use circuit::{Rogue, Script};
 
-/// What is freed is wiped: a chamber starts with no other allocator.
+/// Wipes what is freed: a chamber starts with no other allocator.
 #[global_allocator]
 static ALLOCATOR: sealprove::chamber::WipingAllocator = sealprove::chamber::WipingAllocator;
 

@@ -9,21 +9,21 @@ use crate::Script;
 use crate::probe::{Needle, readable_memory};
 
 const PAGE_BYTES: usize = 4096;
-/// How far it looks around what it knows. What the kernel maps without an address lies in one stretch.
+/// Distance of the search from known addresses. What the kernel maps without an address lies in one stretch.
 const AROUND_BYTES: usize = 1 << 30;
-/// Where addresses of programs end.
+/// End of the address space of programs.
 const END: usize = 1 << 47;
 
 #[derive(Serialize)]
 struct Report {
-    /// How often the needle stands in memory, whole, and by one of its halves.
+    /// Number of times the needle stands in memory, whole, and by one of its halves.
     needle: usize,
     halves: usize,
-    /// How often what it keeps on its heap and in pages of its own.
+    /// Number of times its own secrets stand on its heap and in pages of its own.
     decoy: usize,
-    /// How many bytes of memory were looked at.
+    /// Bytes of memory that were searched.
     bytes: usize,
-    /// How many there are besides, by the kernel's own word.
+    /// Bytes that exist besides, by the kernel's own word.
     missed: Option<usize>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn report(script: &Script) -> Option<Vec<u8>> {
 /// Pages from the kernel, like those that hold the chamber's keys.
 fn own_pages() -> &'static mut [u8] {
     let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, which nobody else knows of and which stays.
+    // SAFETY: a new mapping, unknown to other code, which stays.
     unsafe {
         let pages = libc::mmap(std::ptr::null_mut(), PAGE_BYTES, prot, flags, -1, 0);
         assert!(pages != libc::MAP_FAILED, "a page");
@@ -109,7 +109,7 @@ fn readable_ranges(anchors: &[usize]) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Whether the kernel could read the page. It reads the set of signals before it sees that there is no way of
+/// Checks whether the kernel can read the page. It reads the set of signals before it sees that there is no way of
 /// changing signals by that number.
 fn is_readable(page: usize) -> bool {
     const NO_WAY: usize = 99;
@@ -118,7 +118,7 @@ fn is_readable(page: usize) -> bool {
     came == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
 }
 
-/// How much of what is there was not found.
+/// Returns the bytes that exist and were not found.
 fn missed(there: Range<usize>, found: &[Range<usize>]) -> usize {
     if there.start >= END {
         return 0;
