@@ -27,7 +27,8 @@ pub(crate) struct Known {
 /// listens on until its connection ends.
 pub(crate) async fn all(attacker: &mut Attacker, known: &Known) {
     listen(attacker, known).await;
-    read(attacker, known).await;
+    read_streams(attacker, known).await;
+    read_messages(attacker, known).await;
     write(attacker, known).await;
     redirect(attacker, known).await;
     destroy(attacker, known).await;
@@ -56,8 +57,9 @@ async fn listen(attacker: &mut Attacker, known: &Known) {
     }
 }
 
-async fn read(attacker: &mut Attacker, known: &Known) {
-    let Known { victim, attacker: own, answered, own: own_job, .. } = known;
+/// Asks for streams, consumers and whatever they hand out.
+async fn read_streams(attacker: &mut Attacker, known: &Known) {
+    let Known { victim, .. } = known;
     let api = "$JS.API";
     let answers = format!("PROVE_ANSWERS_{victim}");
     let asked = [
@@ -82,6 +84,23 @@ async fn read(attacker: &mut Attacker, known: &Known) {
             format!("{api}.CONSUMER.MSG.NEXT.PROVE_JOBS_{victim}.standard"),
             r#"{"batch":1,"no_wait":true}"#,
         ),
+        (
+            "a copy of the victim's answers",
+            format!("{api}.STREAM.SNAPSHOT.{answers}"),
+            r#"{"deliver_subject":"_INBOX.x"}"#,
+        ),
+    ];
+    for (what, subject, payload) in asked {
+        attacker.asks(&format!("read: {what}"), &subject, payload).await;
+    }
+}
+
+/// Asks for stored messages without the leader, which needs no right to the stream's own requests.
+async fn read_messages(attacker: &mut Attacker, known: &Known) {
+    let Known { victim, attacker: own, answered, own: own_job, .. } = known;
+    let api = "$JS.API";
+    let answers = format!("PROVE_ANSWERS_{victim}");
+    let asked = [
         ("the victim's first answer by number", format!("{api}.DIRECT.GET.{answers}"), r#"{"seq":1}"#),
         ("the first state by number", format!("{api}.DIRECT.GET.PROVE_STATUS"), r#"{"seq":1}"#),
         (
@@ -120,11 +139,6 @@ async fn read(attacker: &mut Attacker, known: &Known) {
             r#"{"next_by_subj":">","batch":10}"#,
         ),
         ("any state by a wildcard", format!("{api}.DIRECT.GET.PROVE_STATUS.prove.v1.status.*.*"), ""),
-        (
-            "a copy of the victim's answers",
-            format!("{api}.STREAM.SNAPSHOT.{answers}"),
-            r#"{"deliver_subject":"_INBOX.x"}"#,
-        ),
     ];
     for (what, subject, payload) in asked {
         attacker.asks(&format!("read: {what}"), &subject, payload).await;
