@@ -15,8 +15,8 @@ use sealprove::circuit::{Circuits, Proof, PublicInputs};
 use sealprove::protocol::{
     self, Answer, AnswerHeader, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code,
     IdentityKey, JobHeader, JobId, JobSubject, LabelledKey, Lane, Outcome, Scheme, Sha256Digest,
-    SignedBundle, State, Status, Subjects, Tenant, Timings, VerifyingKeyPin, catalogue_digest, generate_key,
-    key_id,
+    SignedBundle, State, Status, Subjects, Tenant, Timings, UnixMillis, UnixSeconds, VerifyingKeyPin,
+    catalogue_digest, generate_key, key_id,
 };
 use serde_json::{Value, json};
 
@@ -147,15 +147,15 @@ fn bundle() -> Bundle {
         deployment: "lab".parse().unwrap(),
         identity: IdentityKey::generate().identity(),
         serial: 7,
-        issued_at: 1_799_000_000,
-        expires_at: 1_801_592_000,
+        issued_at: UnixSeconds(1_799_000_000),
+        expires_at: UnixSeconds(1_801_592_000),
         keys: vec![BundleKey {
             id: key_id(Scheme::X25519, &public),
             scheme: Scheme::X25519,
             public_key: Base64(public.to_vec()),
-            seal_from: 1_799_000_000,
-            seal_until: 1_801_592_000,
-            open_until: 1_801_679_000,
+            seal_from: UnixSeconds(1_799_000_000),
+            seal_until: UnixSeconds(1_801_592_000),
+            open_until: UnixSeconds(1_801_679_000),
         }],
         circuits: vec![circuit],
     }
@@ -169,7 +169,7 @@ fn status() -> Status {
         state: State::Proving,
         attempt: 1,
         faults: 0,
-        since: 1_800_000_000,
+        since: UnixSeconds(1_800_000_000),
         expected_ms: None,
     }
 }
@@ -183,7 +183,7 @@ fn audit_lines() -> [Value; 2] {
     });
     let end: JobEnd = serde_json::from_value(end).unwrap();
     [Event::Job(Box::new(end)), Event::Stop]
-        .map(|event| serde_json::from_slice(&chain.next(1_800_000_000_123, 0, event)).unwrap())
+        .map(|event| serde_json::from_slice(&chain.next(UnixMillis(1_800_000_000_123), 0, event)).unwrap())
 }
 
 fn cancelled() -> CancelReply {
@@ -369,7 +369,7 @@ fn the_header_schemas_take_the_headers_of_the_code() {
     let header = |verifying_key| JobHeader {
         subject: subject(),
         key: "3a6adfa7dbe1cc0644f3c700a7bce70b".parse().unwrap(),
-        expires: 1_800_000_000,
+        expires: UnixSeconds(1_800_000_000),
         answer: Default::default(),
         verifying_key,
     };

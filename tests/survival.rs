@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Config;
 use sealprove::client::{Collected, Ticket};
-use sealprove::protocol::Code;
+use sealprove::protocol::{Code, UnixSeconds};
 use serde_json::json;
 use support::{Lab, Nats, Service, Setup, eventually, gone, is_alive};
 
@@ -77,7 +77,7 @@ async fn a_deadline_before_the_limit_ends_a_proof_too() {
     let service = lab.service().await;
     let witness = json!({ "ms": FOR_EVER }).to_string();
     let job = support::RawJob::seal_as(&lab.bundle(), SLEEPS, witness.as_bytes(), |header| {
-        header.expires = support::unix_now() + 3;
+        header.expires = UnixSeconds(support::unix_now() + 3);
     });
     job.publish(&lab.nats.connect().await).await.unwrap();
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull;
 use futures_util::StreamExt;
 use sealprove::client::{Collected, SubmitOptions};
-use sealprove::protocol::Code;
+use sealprove::protocol::{Code, UnixSeconds};
 use serde_json::json;
 use support::{Lab, RawJob, Setup, THRESHOLD, eventually, good_witness, unix_now};
 
@@ -95,7 +95,7 @@ async fn a_job_that_cannot_be_done_before_its_deadline_is_not_begun() {
     assert_eq!(lab.answer_to(&first).await.code(), Code::Ok);
 
     let job = RawJob::seal_as(&lab.bundle(), "sleeps-v1", witness.as_bytes(), |header| {
-        header.expires = unix_now() + 3;
+        header.expires = UnixSeconds(unix_now() + 3);
     });
     job.publish(&lab.nats.connect().await).await.unwrap();
     assert_eq!(lab.stored_answer(&job.id).await.code(), Code::Expired);

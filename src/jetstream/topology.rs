@@ -16,13 +16,13 @@ use async_nats::jetstream::{self, Context};
 
 use super::names::{ADVISORIES_STREAM, STATUS_STREAM, SWEEPER, answers_stream, jobs_stream};
 use crate::config::ServiceConfig;
-use crate::protocol::{LIFETIME_SECONDS_MAX, Lane, Tenant};
+use crate::protocol::{JOB_LIFETIME_MAX, Lane, Tenant};
 
 /// How often a job is delivered at most; the last delivery is always answered.
 pub(crate) const MAX_DELIVER: i64 = 20;
 /// How long answers and states are kept: twice as long as a job can live, which is what makes a replayed
 /// job find its answer.
-const KEPT: Duration = Duration::from_secs(2 * LIFETIME_SECONDS_MAX);
+const KEPT: Duration = JOB_LIFETIME_MAX.saturating_mul(2);
 /// How long deliveries that were given up are remembered.
 const ADVISORIES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Deliveries in flight of one consumer, where the tenant has no limit of its own; more than any fleet has
