@@ -11,15 +11,13 @@
 pub mod log;
 pub mod verify;
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::StartCause;
 use crate::protocol::{
     AnswerMode, CircuitId, Code, Deployment, JobId, KeyId, Lane, Outcome, Scheme, Sha256Digest, Tenant,
-    VerifyingKeyDigest,
+    UnixMillis, UnixSeconds, VerifyingKeyDigest,
 };
 
 /// The version of a line's form.
@@ -41,7 +39,7 @@ pub struct Line {
     /// When it happened (RFC 3339).
     pub at: String,
     /// The same, in Unix milliseconds.
-    pub at_ms: u64,
+    pub at_ms: UnixMillis,
     /// How many events before it are not in the log, because it took no more lines.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
@@ -127,7 +125,7 @@ pub struct JobEnd {
     pub attempt: u32,
     /// When the broker had it, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stored_at_ms: Option<u64>,
+    pub stored_at_ms: Option<UnixMillis>,
     /// How long it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<u64>,
@@ -196,7 +194,7 @@ pub struct BundleServed {
     /// Which.
     pub serial: u64,
     /// When it stops being good, in Unix seconds.
-    pub expires_at: u64,
+    pub expires_at: UnixSeconds,
     /// SHA-256 over the bytes that are served.
     pub bundle: Sha256Digest,
 }
@@ -229,14 +227,14 @@ impl Chain {
     }
 
     /// The next line, with its newline.
-    pub fn next(&mut self, at_ms: u64, lost: u64, event: Event) -> Vec<u8> {
+    pub fn next(&mut self, at: UnixMillis, lost: u64, event: Event) -> Vec<u8> {
         let line = Line {
             version: VERSION.to_owned(),
             seq: self.seq,
             prev: self.prev,
             instance: self.instance.clone(),
-            at: humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at_ms)).to_string(),
-            at_ms,
+            at: at.to_rfc3339(),
+            at_ms: at,
             lost,
             event,
         };

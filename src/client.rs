@@ -18,10 +18,9 @@ use crate::circuit::Circuits;
 use crate::config::ClientConfig;
 use crate::jetstream::{PublishError, STATUS_STREAM, answers_stream, header_map, publish, read_any_replica};
 use crate::protocol::{
-    Answer, AnswerBinding, AnswerHeader, AnswerMode, Bundle, BundleCircuit, BundleError, CancelReply,
-    CancelResult, CircuitId, Code, GRACE_SECONDS, Identity, JobHeader, JobId, JobSubject,
-    LIFETIME_SECONDS_MAX, Lane, SignedBundle, Status, Tenant, VerifyingKeyPin, believe, millis, seal,
-    unix_now,
+    ANSWER_GRACE, Answer, AnswerBinding, AnswerHeader, AnswerMode, Bundle, BundleCircuit, BundleError,
+    CancelReply, CancelResult, CircuitId, Code, Identity, JOB_LIFETIME_MAX, JobHeader, JobId, JobSubject,
+    Lane, SignedBundle, Status, Tenant, UnixSeconds, VerifyingKeyPin, believe, millis, seal,
 };
 
 pub use error::ClientError;
@@ -148,15 +147,17 @@ impl Client {
     pub async fn bundle(&self) -> Result<Bundle, ClientError> {
         let identity = self.config.identity.ok_or(ClientError::NoIdentity)?;
         let kept = self.state.bundle(identity)?;
-        let seen =
-            kept.as_ref().and_then(|kept| kept.verify(identity, 0, 0).ok()).map_or(0, |kept| kept.serial);
+        let seen = kept
+            .as_ref()
+            .and_then(|kept| kept.verify(identity, UnixSeconds(0), 0).ok())
+            .map_or(0, |kept| kept.serial);
         match self.fetch_newer(identity, seen).await {
             Ok((signed, bundle)) => {
                 self.state.keep_bundle(identity, &signed, bundle.serial)?;
                 Ok(bundle)
             }
             Err(ClientError::NoBundle) => {
-                Ok(kept.ok_or(ClientError::NoBundle)?.verify(identity, unix_now(), seen)?)
+                Ok(kept.ok_or(ClientError::NoBundle)?.verify(identity, UnixSeconds::now(), seen)?)
             }
             Err(error) => Err(error),
         }
@@ -171,13 +172,13 @@ impl Client {
     ) -> Result<(SignedBundle, Bundle), ClientError> {
         for _ in 0..ROLLBACK_TRIES {
             let signed = self.fetch_bundle().await?;
-            match signed.verify(identity, unix_now(), seen) {
+            match signed.verify(identity, UnixSeconds::now(), seen) {
                 Err(BundleError::Rollback { .. }) => tokio::time::sleep(BUNDLE_PAUSE).await,
                 verified => return Ok((signed, verified?)),
             }
         }
         let signed = self.fetch_bundle().await?;
-        let bundle = signed.verify(identity, unix_now(), seen)?;
+        let bundle = signed.verify(identity, UnixSeconds::now(), seen)?;
         Ok((signed, bundle))
     }
 
@@ -212,11 +213,12 @@ impl Client {
         let listed = bundle.circuit(circuit).ok_or_else(|| ClientError::UnknownCircuit(circuit.clone()))?;
         let (witness, public_inputs) = self.prepare(listed, witness)?;
         let lifetime = options.lifetime.as_secs();
-        if lifetime == 0 || lifetime > LIFETIME_SECONDS_MAX {
+        if lifetime == 0 || lifetime > JOB_LIFETIME_MAX.as_secs() {
             return Err(ClientError::Lifetime);
         }
-        let expires = unix_now() + lifetime;
-        let key = bundle.key_for(&self.config.schemes, unix_now(), expires).ok_or(ClientError::NoKey)?;
+        let expires = UnixSeconds::now() + options.lifetime;
+        let key =
+            bundle.key_for(&self.config.schemes, UnixSeconds::now(), expires).ok_or(ClientError::NoKey)?;
         let subject = JobSubject {
             tenant: self.config.tenant.clone(),
             lane: options.lane,
@@ -311,7 +313,7 @@ impl Client {
         let JobSubject { tenant, job, .. } = &ticket.header().subject;
         let subject = self.config.prefix.answer(tenant, job);
         let Some(stored) = read_any_replica(&self.context, &answers_stream(tenant), &subject).await? else {
-            return Ok(missing(ticket, unix_now()));
+            return Ok(missing(ticket, UnixSeconds::now()));
         };
         let header = AnswerHeader::parse(|name| stored.header(name));
         Ok(header.map_or(Collected::Unauthenticated(None), |header| accept(ticket, &header, &stored.payload)))
@@ -422,10 +424,10 @@ impl SealedJob {
 }
 
 /// What no answer means at `now`.
-fn missing(ticket: &Ticket, now: u64) -> Collected {
-    if now > ticket.sealed_at().saturating_add(2 * LIFETIME_SECONDS_MAX) {
+fn missing(ticket: &Ticket, now: UnixSeconds) -> Collected {
+    if now > ticket.sealed_at() + 2 * JOB_LIFETIME_MAX {
         Collected::Gone
-    } else if now > ticket.header().expires.saturating_add(GRACE_SECONDS) {
+    } else if now > ticket.header().expires + ANSWER_GRACE {
         Collected::Lost
     } else {
         Collected::NotYet

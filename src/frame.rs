@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::protocol::{
     AnswerMode, CircuitId, Code, JobHeader, JobId, JobSubject, KeyId, Lane, Scheme, Tenant, Timings,
-    VerifyingKeyDigest, is_header_value,
+    UnixSeconds, VerifyingKeyDigest, is_header_value,
 };
 
 /// Bytes of an [`Order`].
@@ -88,8 +88,8 @@ pub struct JobHead {
     pub job: JobId,
     /// From the headers.
     pub key: KeyId,
-    /// From the headers, in Unix seconds.
-    pub expires: u64,
+    /// From the headers.
+    pub expires: UnixSeconds,
     /// From the headers.
     pub answer: AnswerMode,
     /// From the headers; none for `any`.

@@ -7,9 +7,9 @@
 mod closed_set;
 mod base64;
 pub(crate) mod random;
-mod time;
 
 mod names;
+mod time;
 
 mod digest;
 mod subjects;
@@ -42,7 +42,7 @@ pub use headers::{
     H_VERIFYING_KEY, H_VERSION, VERSION,
 };
 pub use job::{HeaderFault, JobHeader, VerifyingKeyPin};
-pub use limits::{GRACE_SECONDS, LIFETIME_SECONDS_MAX, SKEW_SECONDS};
+pub use limits::{ANSWER_GRACE, CLOCK_SKEW_MAX, JOB_LIFETIME_MAX};
 pub use names::{AnswerMode, BadName, CircuitId, Deployment, JobId, KeyId, Lane, Tenant};
 pub use proof::{Proof, PublicInputs};
 pub use seal::{
@@ -51,10 +51,9 @@ pub use seal::{
 };
 pub use status::{State, Status};
 pub use subjects::{JobSubject, Subjects};
+pub use time::{UnixMillis, UnixSeconds};
 pub use trace::TraceParent;
 
 pub(crate) use acceptance::believe;
 pub(crate) use answer::is_header_value;
-#[cfg(feature = "service")]
-pub(crate) use time::unix_now_ms;
-pub(crate) use time::{millis, unix_now};
+pub(crate) use time::millis;

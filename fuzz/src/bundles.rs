@@ -3,13 +3,13 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ed25519_dalek::{Signer, SigningKey};
 use sealprove::protocol::{
-    Base64, Bundle, BundleError, GRACE_SECONDS, IdentityKey, LIFETIME_SECONDS_MAX, Scheme, SignedBundle,
-    key_id,
+    ANSWER_GRACE, Base64, Bundle, BundleError, IdentityKey, JOB_LIFETIME_MAX, Scheme, SignedBundle,
+    UnixSeconds, key_id,
 };
 use serde_json::{Value, json};
 
 /// When the bundles are read.
-pub const NOW: u64 = 1_800_000_000;
+pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 /// The seed of the identity that signs here. It signs nothing else.
 const SEED: [u8; 32] = [7; 32];
@@ -71,9 +71,9 @@ fn assert_good(bundle: &Bundle) {
         assert_eq!(key.id, key_id(key.scheme, &key.public_key.0));
         assert_eq!(key.public_key.0.len(), 32, "a key that can be sealed to");
         assert!(key.seal_from < key.seal_until);
-        assert!(key.open_until >= bundle.expires_at.saturating_add(LIFETIME_SECONDS_MAX + GRACE_SECONDS));
+        assert!(key.open_until >= bundle.expires_at + JOB_LIFETIME_MAX + ANSWER_GRACE);
     }
-    let expires = NOW + LIFETIME_SECONDS_MAX;
+    let expires = NOW + JOB_LIFETIME_MAX;
     if let Some(key) = bundle.key_for(&Scheme::ALL, NOW, expires) {
         assert!(key.seal_from <= NOW && NOW < key.seal_until && expires <= key.open_until);
     }

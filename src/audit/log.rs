@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tracing::{error, info};
@@ -20,7 +20,7 @@ use tracing::{error, info};
 use super::{Chain, Event, JobEnd};
 use crate::config::{AuditConfig, AuditTo};
 use crate::metrics::{AuditLine, Metrics};
-use crate::protocol::{JobId, Sha256Digest, unix_now_ms};
+use crate::protocol::{JobId, Sha256Digest, UnixMillis, UnixSeconds};
 
 /// How many lines may wait to be written.
 const WAITING_MAX: usize = 10_000;
@@ -116,8 +116,7 @@ struct Files {
 
 impl Files {
     fn begin(folder: &Path, instance: &str, bytes_max: u64) -> io::Result<Self> {
-        let now = UNIX_EPOCH + Duration::from_millis(unix_now_ms());
-        let now = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
+        let now = UnixSeconds::now().to_rfc3339().replace(['-', ':'], "");
         let own = folder.join(format!("{now}-{}", &instance[..8]));
         DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
         let file = create(&own, 1)?;
@@ -182,7 +181,7 @@ struct Writing {
 }
 
 struct Request {
-    at_ms: u64,
+    at: UnixMillis,
     event: Event,
     written: Option<oneshot::Sender<()>>,
 }
@@ -229,7 +228,7 @@ impl Audit {
 
 impl Writing {
     fn hand_over(&self, event: Event, written: Option<oneshot::Sender<()>>) {
-        let request = Request { at_ms: unix_now_ms(), event, written };
+        let request = Request { at: UnixMillis::now(), event, written };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(request) {
             self.metrics.audit.line(AuditLine::Lost);
             if self.lost.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -290,8 +289,8 @@ impl Writer {
 
     /// Writes a line, however long that takes; gives back who waits for it.
     fn write(&mut self, request: Request) -> Option<oneshot::Sender<()>> {
-        let Request { at_ms, event, written } = request;
-        let line = self.book.chain.next(at_ms, self.lost.swap(0, Ordering::Relaxed), event);
+        let Request { at, event, written } = request;
+        let line = self.book.chain.next(at, self.lost.swap(0, Ordering::Relaxed), event);
         let mut done = 0;
         while done < line.len() {
             self.until_done(|writer| {

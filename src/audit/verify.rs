@@ -261,7 +261,7 @@ fn found(instance: &str, chain: &[&Entry], known: &BTreeSet<Sha256Digest>) -> Op
 mod tests {
     use super::super::{Chain, Key, Start};
     use super::*;
-    use crate::protocol::Scheme;
+    use crate::protocol::{Scheme, UnixMillis};
 
     const INSTANCE: &str = "00112233445566778899aabbccddeeff";
 
@@ -270,12 +270,16 @@ mod tests {
         let mut chain = Chain::new(instance.to_owned());
         let (deployment, host) = ("lab".parse().unwrap(), "host".to_owned());
         let start = Start { deployment, program: "0".to_owned(), host, slots: 1, follows: None };
-        let mut written = vec![chain.next(1_800_000_000_000, 0, Event::Start(start))];
+        let mut written = vec![chain.next(UnixMillis(1_800_000_000_000), 0, Event::Start(start))];
         let key = Key { key: instance.parse().unwrap(), scheme: Scheme::X25519, destroyed: false };
         for at in 1..lines - 1 {
-            written.push(chain.next(1_800_000_000_000 + at as u64, 0, Event::KeyAppeared(key.clone())));
+            written.push(chain.next(
+                UnixMillis(1_800_000_000_000 + at as u64),
+                0,
+                Event::KeyAppeared(key.clone()),
+            ));
         }
-        written.push(chain.next(1_800_000_000_999, 0, Event::Stop));
+        written.push(chain.next(UnixMillis(1_800_000_000_999), 0, Event::Stop));
         written
     }
 

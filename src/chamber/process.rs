@@ -18,8 +18,8 @@ use crate::circuit::{InvalidWitness, Proof};
 use crate::config::Sandbox;
 use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead, STACK_BYTES};
 use crate::protocol::{
-    ANSWER_MEDIA_TYPE, Answer, AnswerBinding, AnswerMode, Code, JobHeader, JobSubject, Opened, SKEW_SECONDS,
-    SealError, Timings, millis, open, unix_now,
+    ANSWER_MEDIA_TYPE, Answer, AnswerBinding, AnswerMode, CLOCK_SKEW_MAX, Code, JobHeader, JobSubject,
+    Opened, SealError, Timings, UnixSeconds, millis, open,
 };
 use crate::sandbox;
 use crate::secret::Witness;
@@ -184,7 +184,7 @@ impl<'a> Job<'a> {
         if !self.header.verifying_key.takes(loaded.descriptor.verifying_key()) {
             return Err(Code::VerifyingKeyMismatch.into());
         }
-        if unix_now() > self.header.expires.saturating_add(SKEW_SECONDS) {
+        if UnixSeconds::now() > self.header.expires + CLOCK_SKEW_MAX {
             return Err(Code::Expired.into());
         }
         if witness.expose().len() > loaded.descriptor.witness_bytes_max as usize {

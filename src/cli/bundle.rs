@@ -9,7 +9,7 @@ use super::output::{self, count, note, say};
 use super::{Connection, Exit, Failure, Outcome_, files, keys, named};
 use crate::circuit::Circuits;
 use crate::protocol::{
-    Bundle, BundleCircuit, CircuitId, Deployment, IdentityKey, SignedBundle, VERSION, unix_now,
+    Bundle, BundleCircuit, CircuitId, Deployment, IdentityKey, SignedBundle, UnixSeconds, VERSION,
 };
 
 #[derive(clap::Args)]
@@ -82,7 +82,7 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
             let signed = SignedBundle::from_json(&files::read("read the bundle", file)?)?;
             let bundle = signed.read_unverified()?;
             show(&bundle)?;
-            if let Err(cause) = signed.verify(bundle.identity, unix_now(), 0) {
+            if let Err(cause) = signed.verify(bundle.identity, UnixSeconds::now(), 0) {
                 note!("clients refuse it: {cause}");
             }
         }
@@ -119,14 +119,14 @@ fn make(key: &IdentityKey, args: &SignArgs, circuits: &Circuits) -> Result<Signe
         named(circuits, id)?;
     }
     let listed = circuits.clone().retain(|id| args.circuits.is_empty() || args.circuits.contains(id));
-    let now = unix_now();
+    let now = UnixSeconds::now();
     let bundle = Bundle {
         version: VERSION.to_owned(),
         deployment: args.deployment.clone(),
         identity: key.identity(),
-        serial: args.serial.unwrap_or(now),
+        serial: args.serial.unwrap_or(now.0),
         issued_at: now,
-        expires_at: now + args.valid_for.as_secs(),
+        expires_at: now + args.valid_for,
         keys: keys::read(&args.keys)?.listed(now),
         circuits: circuits_of(&listed),
     };
@@ -171,7 +171,7 @@ async fn trust(out: Option<PathBuf>, connection: &Connection, circuits: &Circuit
     let client = connection.connect(circuits).await?;
     let signed = client.fetch_bundle().await?;
     let identity = signed.read_unverified()?.identity;
-    let bundle = signed.verify(identity, unix_now(), 0)?;
+    let bundle = signed.verify(identity, UnixSeconds::now(), 0)?;
     if let Some(pinned) = config.identity.filter(|pinned| *pinned != identity) {
         let message =
             format!("{pinned} is pinned already, and the deployment signs as {identity}: ask its operator");

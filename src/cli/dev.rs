@@ -20,7 +20,7 @@ use crate::config::{
     Admin, AuditConfig, ClientConfig, NatsConfig, ServiceConfig, Slots, Streams, TracesConfig,
 };
 use crate::jetstream::topology as streams;
-use crate::protocol::{Bundle, CircuitId, IdentityKey, VERSION, unix_now};
+use crate::protocol::{Bundle, CircuitId, IdentityKey, UnixSeconds, VERSION};
 
 /// How long everything about the environment is good.
 const LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -303,15 +303,15 @@ pub(super) fn configure(
     let identity = IdentityKey::generate();
     let key_folder = folder.join("keys");
     keys::make(&key_folder, LIFE, LIFE)?;
-    let now = unix_now();
+    let now = UnixSeconds::now();
     let bundle = Bundle {
         version: VERSION.to_owned(),
         // Cannot panic: a constant name.
         deployment: "dev".parse().expect("a deployment's name"),
         identity: identity.identity(),
-        serial: now,
+        serial: now.0,
         issued_at: now,
-        expires_at: now + LIFE.as_secs(),
+        expires_at: now + LIFE,
         keys: keys::read(&key_folder)?.listed(now),
         circuits: bundle::circuits_of(circuits),
     };

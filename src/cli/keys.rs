@@ -14,7 +14,7 @@ use super::files::{self, FileError};
 use super::output::{self, OutputError, count, note, say};
 use super::{Exit, Failure, Outcome_};
 use crate::operator::keyring::{KeyRecord, KeyState, Keyring, KeyringError, Life};
-use crate::protocol::{KeyId, Scheme, generate_key, unix_now};
+use crate::protocol::{KeyId, Scheme, UnixSeconds, generate_key};
 use crate::secret::PrivateKey;
 
 #[derive(clap::Args)]
@@ -87,14 +87,14 @@ struct Kind {
 pub(super) fn run(args: &Args) -> Outcome_ {
     match &args.command {
         Command::New { out, kind } => {
-            let pairs = kind.draw(unix_now());
+            let pairs = kind.draw(UnixSeconds::now());
             pairs.iter().try_for_each(|pair| pair.write(out))?;
             tell_made(out, &pairs)?;
         }
         Command::List { folder, json } => list(folder, *json)?,
         Command::Rotate { folder, lead, kind } => rotate(folder, *lead, kind)?,
         Command::Retire { folder, id } => {
-            let record = read(folder)?.retire(id, unix_now())?;
+            let record = read(folder)?.retire(id, UnixSeconds::now())?;
             write_json(&record_file(folder, id), &record)?;
             note!("retired: clients that have the next bundle no longer seal to it; it still opens");
             note!("next: `sealprove bundle sign --keys {} …`, and serve that bundle", folder.display());
@@ -114,9 +114,9 @@ fn tell_made(folder: &Path, made: &[Pair]) -> Result<(), OutputError> {
 }
 
 fn rotate(folder: &Path, lead: Duration, kind: &Kind) -> Result<(), Failure> {
-    let now = unix_now();
+    let now = UnixSeconds::now();
     let mut keyring = read(folder)?;
-    let made = kind.draw(now.saturating_add(lead.as_secs()));
+    let made = kind.draw(now + lead);
     let records = made.iter().map(|pair| pair.record.clone()).collect();
     // Old keys go on for as long again: clocks differ, and clients take the newest key anyway.
     let changed = keyring.rotate(records, lead, now)?;
@@ -129,7 +129,7 @@ fn rotate(folder: &Path, lead: Duration, kind: &Kind) -> Result<(), Failure> {
 
 fn destroy(folder: &Path, id: &KeyId, compromised: bool) -> Result<(), Failure> {
     let mut keyring = read(folder)?;
-    let record = match keyring.destroy(id, compromised, unix_now()) {
+    let record = match keyring.destroy(id, compromised, UnixSeconds::now()) {
         // One that was interrupted is brought to its end.
         Err(KeyringError::Destroyed(_)) if has_remains(folder, id) => find(&keyring, id)?,
         record => record?,
@@ -149,7 +149,7 @@ fn destroy(folder: &Path, id: &KeyId, compromised: bool) -> Result<(), Failure> 
     note!(
         "a running service has it in memory until another chamber takes over and the one before has ended: it logs both"
     );
-    if !keyring.records().iter().any(|record| record.state(unix_now()) == KeyState::Active) {
+    if !keyring.records().iter().any(|record| record.state(UnixSeconds::now()) == KeyState::Active) {
         note!(
             "no other key is active: clients cannot seal; `sealprove keys rotate {} --lead 0s`",
             folder.display()
@@ -187,7 +187,7 @@ fn overwrite_and_remove(path: &Path) -> std::io::Result<()> {
 }
 
 fn list(folder: &Path, json: bool) -> Result<(), Failure> {
-    let now = unix_now();
+    let now = UnixSeconds::now();
     let keyring = read(folder)?;
     if json {
         let rows = keyring.records().iter().map(|record| {
@@ -208,22 +208,20 @@ fn list(folder: &Path, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn is_over(record: &KeyRecord, now: u64) -> bool {
+fn is_over(record: &KeyRecord, now: UnixSeconds) -> bool {
     record.state(now) == KeyState::Retired && record.is_needed_until() <= now
 }
 
-fn print(record: &KeyRecord, now: u64) -> Result<(), OutputError> {
-    let day =
-        |seconds| humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(seconds));
+fn print(record: &KeyRecord, now: UnixSeconds) -> Result<(), OutputError> {
     let KeyRecord { key, .. } = record;
     say!(
         "{}  {:6}  {:9}  seal {} .. {}  open until {}",
         key.id,
         key.scheme.as_str(),
         record.state(now).as_str(),
-        day(key.seal_from),
-        day(key.seal_until),
-        day(key.open_until)
+        key.seal_from.to_rfc3339(),
+        key.seal_until.to_rfc3339(),
+        key.open_until.to_rfc3339()
     )
 }
 
@@ -231,7 +229,7 @@ fn print(record: &KeyRecord, now: u64) -> Result<(), OutputError> {
 #[cfg(feature = "service")]
 pub(super) fn make(folder: &Path, seal_for: Duration, bundles_for: Duration) -> Result<(), Failure> {
     let kind = Kind { schemes: Vec::new(), seal_for, bundles_for };
-    kind.draw(unix_now()).iter().try_for_each(|pair| pair.write(folder))
+    kind.draw(UnixSeconds::now()).iter().try_for_each(|pair| pair.write(folder))
 }
 
 /// A new key pair.
@@ -242,7 +240,7 @@ struct Pair {
 
 impl Kind {
     /// Draws a key pair of each scheme.
-    fn draw(&self, seal_from: u64) -> Vec<Pair> {
+    fn draw(&self, seal_from: UnixSeconds) -> Vec<Pair> {
         let schemes = if self.schemes.is_empty() { &Scheme::ALL[..] } else { &self.schemes };
         let life = Life { seal_from, seal_for: self.seal_for, bundles_for: self.bundles_for };
         let draw = |scheme: &Scheme| {

@@ -18,7 +18,7 @@ use crate::config::NatsConfig;
 use crate::config::ServiceConfig;
 use crate::http;
 use crate::operator::overview::{self, Overview};
-use crate::protocol::{Tenant, unix_now};
+use crate::protocol::{Tenant, UnixSeconds};
 use crate::service::status::Snapshot as Top;
 
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub(super) struct Args {
 /// Everything that is shown.
 #[derive(Debug, Serialize)]
 struct View {
-    at: u64,
+    at: UnixSeconds,
     services: Vec<ServiceView>,
     #[serde(serialize_with = "or_error")]
     broker: Result<Overview, String>,
@@ -153,7 +153,7 @@ impl Sources {
         for admin in &self.admin {
             services.push(ServiceView { admin: *admin, top: top_of(*admin).await });
         }
-        View { at: unix_now(), services, broker: self.broker().await }
+        View { at: UnixSeconds::now(), services, broker: self.broker().await }
     }
 
     async fn broker(&mut self) -> Result<Overview, String> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::ClientConfig;
-use crate::protocol::{Identity, SignedBundle};
+use crate::protocol::{Identity, SignedBundle, UnixSeconds};
 
 /// What was kept cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ impl State {
         std::fs::create_dir_all(folder).map_err(failed)?;
         let lock = std::fs::File::create(folder.join("lock")).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        let kept = self.bundle(identity)?.and_then(|kept| kept.verify(identity, 0, 0).ok());
+        let kept = self.bundle(identity)?.and_then(|kept| kept.verify(identity, UnixSeconds(0), 0).ok());
         if kept.is_some_and(|kept| kept.serial > serial) {
             return Ok(());
         }
@@ -97,8 +97,8 @@ mod tests {
             deployment: "lab".parse().unwrap(),
             identity: key.identity(),
             serial,
-            issued_at: 0,
-            expires_at: u64::MAX / 2,
+            issued_at: UnixSeconds(0),
+            expires_at: UnixSeconds(u64::MAX / 2),
             keys: Vec::new(),
             circuits: Vec::new(),
         };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::circuit::PublicInputs;
 use crate::protocol::{
     AnswerMode, AnswerSecret, Base64, Bundle, BundleCircuit, CircuitId, Deployment, JobHeader, JobId,
-    JobSubject, KeyId, Lane, Sealed, Tenant, VERSION, VerifyingKeyDigest, VerifyingKeyPin, unix_now,
+    JobSubject, KeyId, Lane, Sealed, Tenant, UnixSeconds, VERSION, VerifyingKeyDigest, VerifyingKeyPin,
 };
 
 /// A ticket cannot be read or written.
@@ -47,7 +47,7 @@ pub struct Ticket {
     answer_secret: AnswerSecret,
     public_inputs: Option<PublicInputs>,
     verifying_keys: Vec<VerifyingKeyDigest>,
-    sealed_at: u64,
+    sealed_at: UnixSeconds,
 }
 
 /// The ticket's file.
@@ -61,7 +61,7 @@ struct File {
     circuit: CircuitId,
     job: JobId,
     key: KeyId,
-    expires: u64,
+    expires: UnixSeconds,
     answer: AnswerMode,
     verifying_key: Option<VerifyingKeyDigest>,
     /// The verifying keys that the bundle listed for the circuit: what an answer may name.
@@ -70,7 +70,7 @@ struct File {
     answer_secret: Base64,
     public_inputs: Option<Base64>,
     /// Unix seconds.
-    sealed_at: u64,
+    sealed_at: UnixSeconds,
 }
 
 impl Ticket {
@@ -89,7 +89,7 @@ impl Ticket {
             answer_secret: sealed.answer_secret.clone(),
             public_inputs: public_inputs.map(PublicInputs),
             verifying_keys: labelled.chain([listed.verifying_key]).collect(),
-            sealed_at: unix_now(),
+            sealed_at: UnixSeconds::now(),
         }
     }
 
@@ -104,7 +104,7 @@ impl Ticket {
     }
 
     /// When it was sealed, in Unix seconds.
-    pub fn sealed_at(&self) -> u64 {
+    pub fn sealed_at(&self) -> UnixSeconds {
         self.sealed_at
     }
 

@@ -11,12 +11,12 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionP
 
 use super::names::{ADVISORIES_STREAM, STATUS_STREAM, SWEEPER, answers_stream, jobs_stream};
 use crate::config::ServiceConfig;
-use crate::protocol::{LIFETIME_SECONDS_MAX, Lane, Tenant};
+use crate::protocol::{JOB_LIFETIME_MAX, Lane, Tenant};
 
 /// Deliveries of one job. The last one is always answered.
 pub(crate) const MAX_DELIVER: i64 = 20;
 /// Time for which answers and states are kept: twice the longest life of a job, so that a replayed job finds its answer.
-const KEPT: Duration = Duration::from_secs(2 * LIFETIME_SECONDS_MAX);
+const KEPT: Duration = JOB_LIFETIME_MAX.saturating_mul(2);
 /// Time for which advisories are kept.
 const ADVISORIES_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Deliveries in flight of one consumer, unless the tenant has a limit of its own: more than any fleet has slots.

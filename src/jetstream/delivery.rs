@@ -54,7 +54,7 @@ use super::answers::Settled;
 use super::lease::Lease;
 use crate::backoff::Waits;
 use crate::metrics::Metrics;
-use crate::protocol::{H_KEY, H_TRACE, JobSubject, KeyId, Subjects, TraceParent, unix_now_ms};
+use crate::protocol::{H_KEY, H_TRACE, JobSubject, KeyId, Subjects, TraceParent, UnixMillis, millis};
 
 /// Waits between tries to acknowledge an answered job.
 const ACK_WAITS: Waits = Waits::between(Duration::from_millis(100), Duration::from_secs(5));
@@ -68,7 +68,7 @@ pub struct Delivery {
     acknowledgement: Acknowledgement,
     sequence: u64,
     delivered: u32,
-    stored_at_ms: u64,
+    stored_at: UnixMillis,
 }
 
 /// A job that this service has a lease on.
@@ -79,7 +79,7 @@ pub struct LeasedJob {
     acknowledgement: Acknowledgement,
     sequence: u64,
     delivered: u32,
-    stored_at_ms: u64,
+    stored_at: UnixMillis,
     queued_ms: u64,
     lease: Lease,
 }
@@ -93,9 +93,9 @@ impl Delivery {
     /// connection that it is acknowledged on.
     pub(super) fn new(message: Message, client: &Client, metrics: &Arc<Metrics>) -> Option<Self> {
         let reply = message.reply.clone()?;
-        let AckSubject { sequence, delivered, stored_at_ms } = AckSubject::parse(&reply)?;
+        let AckSubject { sequence, delivered, stored_at } = AckSubject::parse(&reply)?;
         let acknowledgement = Acknowledgement::new(client.clone(), reply, metrics.clone());
-        Some(Delivery { message, acknowledgement, sequence, delivered, stored_at_ms })
+        Some(Delivery { message, acknowledgement, sequence, delivered, stored_at })
     }
 
     /// Number of this delivery of the message, from 1.
@@ -105,22 +105,13 @@ impl Delivery {
 
     /// Takes a lease on the job that the message names, and keeps it until the job is settled or dropped.
     pub(crate) fn lease(self, subjects: &Subjects, ack_wait: Duration) -> Result<LeasedJob, Unnamed> {
-        let Delivery { message, acknowledgement, sequence, delivered, stored_at_ms } = self;
+        let Delivery { message, acknowledgement, sequence, delivered, stored_at } = self;
         let Ok(subject) = subjects.parse_job(&message.subject) else {
             return Err(Unnamed(Box::new(acknowledgement)));
         };
-        let queued_ms = unix_now_ms().saturating_sub(stored_at_ms);
+        let queued_ms = millis(stored_at.elapsed());
         let lease = Lease::keep(acknowledgement.clone(), ack_wait);
-        Ok(LeasedJob {
-            subject,
-            message,
-            acknowledgement,
-            sequence,
-            delivered,
-            stored_at_ms,
-            queued_ms,
-            lease,
-        })
+        Ok(LeasedJob { subject, message, acknowledgement, sequence, delivered, stored_at, queued_ms, lease })
     }
 
     /// Hands it back, to be delivered again after `delay`; returns whether the broker took it.
@@ -152,9 +143,9 @@ impl LeasedJob {
         self.delivered
     }
 
-    /// The broker's timestamp of the submission, in Unix milliseconds.
-    pub(crate) fn stored_at_ms(&self) -> u64 {
-        self.stored_at_ms
+    /// The broker's timestamp of the submission.
+    pub(crate) fn stored_at(&self) -> UnixMillis {
+        self.stored_at
     }
 
     /// Time in the queue before this delivery, in milliseconds.
@@ -164,7 +155,7 @@ impl LeasedJob {
 
     /// Returns the time since its submission.
     pub(crate) fn age(&self) -> Duration {
-        Duration::from_millis(unix_now_ms().saturating_sub(self.stored_at_ms))
+        self.stored_at.elapsed()
     }
 
     /// The sealed bytes: `enc ‖ ciphertext`.
@@ -234,7 +225,7 @@ impl LeasedJob {
 struct AckSubject {
     sequence: u64,
     delivered: u32,
-    stored_at_ms: u64,
+    stored_at: UnixMillis,
 }
 
 impl AckSubject {
@@ -253,20 +244,20 @@ impl AckSubject {
         Some(AckSubject {
             sequence: sequence.parse().ok()?,
             delivered: delivered.parse().ok()?,
-            stored_at_ms: nanoseconds.parse::<u64>().ok()? / 1_000_000,
+            stored_at: UnixMillis(nanoseconds.parse::<u64>().ok()? / 1_000_000),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::AckSubject;
+    use super::{AckSubject, UnixMillis};
 
     #[test]
     fn both_forms_of_an_acknowledgement_subject_are_read() {
         let first = "$JS.ACK.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
         let second = "$JS.ACK._.szMpdrwD.PROVE_JOBS_default.standard.3.17.9.1800000000123456789.5";
-        let expected = AckSubject { sequence: 17, delivered: 3, stored_at_ms: 1_800_000_000_123 };
+        let expected = AckSubject { sequence: 17, delivered: 3, stored_at: UnixMillis(1_800_000_000_123) };
         for subject in [first, second] {
             assert_eq!(AckSubject::parse(subject).as_ref(), Some(&expected), "{subject}");
         }

@@ -11,7 +11,7 @@ use super::connection::REQUEST_TIMEOUT;
 use super::headers::stored_headers;
 use super::message::{ReadError, StoredMessage};
 use super::publish::ApiError;
-use crate::protocol::millis;
+use crate::protocol::{UnixMillis, millis};
 
 /// JetStream's error code for "no message found".
 const NO_MESSAGE: u64 = 10037;
@@ -91,7 +91,7 @@ impl Message {
             subject: self.subject,
             sequence: self.seq,
             payload: BASE64_STANDARD.decode(&self.data).ok()?,
-            stored_at_ms: millis(stored_at),
+            stored_at: UnixMillis(millis(stored_at)),
         })
     }
 }

@@ -7,6 +7,8 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 
+use crate::protocol::UnixMillis;
+
 /// A message in a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredMessage {
@@ -16,8 +18,8 @@ pub(crate) struct StoredMessage {
     /// Names and values in order; `None` where the NATS library cannot read them.
     pub(super) headers: Option<Vec<(String, String)>>,
     pub(crate) payload: Vec<u8>,
-    /// The broker's timestamp, in Unix milliseconds.
-    pub(crate) stored_at_ms: u64,
+    /// The broker's timestamp.
+    pub(crate) stored_at: UnixMillis,
 }
 
 /// A read from a stream failed, so nothing is known.
@@ -66,7 +68,9 @@ pub(crate) async fn read_any_replica(
             sequence: found.sequence,
             headers: Some(pairs(&found.headers)),
             payload: found.payload.to_vec(),
-            stored_at_ms: u64::try_from(found.time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+            stored_at: UnixMillis(
+                u64::try_from(found.time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+            ),
         })),
         Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
         Err(error) => Err(ReadError::new(subject, error)),

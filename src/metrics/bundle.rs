@@ -7,7 +7,7 @@
 use prometheus::{GaugeVec, IntGauge};
 
 use super::book::{Book, Label};
-use crate::protocol::{Bundle, Scheme};
+use crate::protocol::{Bundle, Scheme, UnixSeconds};
 
 /// For how long can clients seal?
 pub struct Bundles {
@@ -46,13 +46,13 @@ impl Bundles {
 
     /// This bundle is served now.
     #[allow(clippy::cast_precision_loss)] // Seconds of this age of the world are far below 2^53.
-    pub fn served(&self, bundle: &Bundle, now: u64) {
+    pub fn served(&self, bundle: &Bundle, now: UnixSeconds) {
         self.serial.set(i64::try_from(bundle.serial).unwrap_or(i64::MAX));
-        self.expires.set(i64::try_from(bundle.expires_at).unwrap_or(i64::MAX));
+        self.expires.set(i64::try_from(bundle.expires_at.0).unwrap_or(i64::MAX));
         for scheme in Scheme::ALL {
             let keys = || bundle.keys.iter().filter(|key| key.scheme == scheme);
             let begun = keys().filter(|key| key.seal_from <= now);
-            let latest = |times: Option<u64>| times.unwrap_or(0) as f64;
+            let latest = |times: Option<UnixSeconds>| times.unwrap_or_default().0 as f64;
             let of_scheme = [scheme.as_str()];
             self.seal_from.with_label_values(&of_scheme).set(latest(begun.map(|key| key.seal_from).max()));
             self.seal_until.with_label_values(&of_scheme).set(latest(keys().map(|key| key.seal_until).max()));

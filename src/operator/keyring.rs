@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Base64, BundleKey, GRACE_SECONDS, KeyId, LIFETIME_SECONDS_MAX, Scheme, key_id};
+use crate::protocol::{
+    ANSWER_GRACE, Base64, BundleKey, JOB_LIFETIME_MAX, KeyId, Scheme, UnixSeconds, key_id,
+};
 
 /// Where a key is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,12 +51,12 @@ pub struct KeyRecord {
     pub key: BundleKey,
     /// When its private half was destroyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destroyed_at: Option<u64>,
+    pub destroyed_at: Option<UnixSeconds>,
 }
 
 impl KeyRecord {
     /// Where it is in its life at `now`.
-    pub fn state(&self, now: u64) -> KeyState {
+    pub fn state(&self, now: UnixSeconds) -> KeyState {
         match self {
             KeyRecord { destroyed_at: Some(_), .. } => KeyState::Destroyed,
             KeyRecord { key, .. } if now < key.seal_from => KeyState::Pending,
@@ -64,16 +66,16 @@ impl KeyRecord {
     }
 
     /// From when on no job sealed to it can be waiting for an answer any more.
-    pub fn is_needed_until(&self) -> u64 {
-        self.key.open_until.saturating_add(GRACE_SECONDS)
+    pub fn is_needed_until(&self) -> UnixSeconds {
+        self.key.open_until + ANSWER_GRACE
     }
 }
 
 /// For how long a new key is good.
 #[derive(Debug, Clone, Copy)]
 pub struct Life {
-    /// When clients begin to seal to it, in Unix seconds.
-    pub seal_from: u64,
+    /// When clients begin to seal to it.
+    pub seal_from: UnixSeconds,
     /// For how long they do.
     pub seal_for: Duration,
     /// The longest that a bundle which lists it may be good for.
@@ -83,7 +85,7 @@ pub struct Life {
 impl Life {
     /// A public key with this life before it.
     pub fn of(self, scheme: Scheme, public_key: Vec<u8>) -> KeyRecord {
-        let seal_until = self.seal_from.saturating_add(self.seal_for.as_secs());
+        let seal_until = self.seal_from + self.seal_for;
         let key = BundleKey {
             id: key_id(scheme, &public_key),
             scheme,
@@ -92,9 +94,7 @@ impl Life {
             seal_until,
             // Whoever holds the last bundle that lists it may seal until that bundle ends, and the job lives a
             // day; a second day is to spare.
-            open_until: seal_until
-                .saturating_add(self.bundles_for.as_secs())
-                .saturating_add(2 * LIFETIME_SECONDS_MAX),
+            open_until: seal_until + self.bundles_for + 2 * JOB_LIFETIME_MAX,
         };
         KeyRecord { key, destroyed_at: None }
     }
@@ -114,22 +114,27 @@ pub enum KeyringError {
     Last,
     /// Jobs sealed to it may still wait.
     #[error(
-        "jobs sealed to the key {id} may wait for their answers until {until} (Unix seconds); if it is \
-         disclosed, destroy it now with --compromised: those jobs are then answered KEY_RETIRED"
+        "jobs sealed to the key {id} may wait for their answers until {}; if it is disclosed, destroy it now with \
+         --compromised: those jobs are then answered KEY_RETIRED",
+        until.to_rfc3339()
     )]
     Needed {
         /// Which key.
         id: KeyId,
         /// Until when.
-        until: u64,
+        until: UnixSeconds,
     },
     /// Old keys end before the new ones begin.
-    #[error("no key could be sealed to between {from} and {until} (Unix seconds): choose a shorter --lead")]
+    #[error(
+        "clients would have no key to seal to from {} until {}; choose a shorter --lead",
+        from.to_rfc3339(),
+        until.to_rfc3339()
+    )]
     Gap {
         /// When the last of the old ones ends.
-        from: u64,
+        from: UnixSeconds,
         /// When the first of the new ones begins.
-        until: u64,
+        until: UnixSeconds,
     },
 }
 
@@ -158,7 +163,7 @@ impl Keyring {
     }
 
     /// What a bundle that is signed now lists: what clients seal to, now or later.
-    pub fn listed(&self, now: u64) -> Vec<BundleKey> {
+    pub fn listed(&self, now: UnixSeconds) -> Vec<BundleKey> {
         let listed = self.records.iter().filter(|record| record.state(now) <= KeyState::Active);
         listed.map(|record| record.key.clone()).collect()
     }
@@ -172,7 +177,7 @@ impl Keyring {
         &mut self,
         new: Vec<KeyRecord>,
         overlap: Duration,
-        now: u64,
+        now: UnixSeconds,
     ) -> Result<Vec<KeyRecord>, KeyringError> {
         let begin = new.iter().map(|record| record.key.seal_from).min().unwrap_or(now);
         let is_active = |record: &KeyRecord| record.state(now) == KeyState::Active;
@@ -181,7 +186,7 @@ impl Keyring {
         if let Some(from) = last_end.filter(|end| *end < begin) {
             return Err(KeyringError::Gap { from, until: begin });
         }
-        let end = begin.saturating_add(overlap.as_secs());
+        let end = begin + overlap;
         let mut changed = Vec::new();
         for record in &mut self.records {
             if is_active(record) && record.key.seal_until > end {
@@ -198,7 +203,7 @@ impl Keyring {
     ///
     /// # Errors
     /// When it is the last that they can seal to.
-    pub fn retire(&mut self, id: &KeyId, now: u64) -> Result<KeyRecord, KeyringError> {
+    pub fn retire(&mut self, id: &KeyId, now: UnixSeconds) -> Result<KeyRecord, KeyringError> {
         let is_other = |record: &KeyRecord| record.key.id != *id && record.state(now) == KeyState::Active;
         let has_other = self.records.iter().any(is_other);
         let record = self.find(id)?;
@@ -216,7 +221,12 @@ impl Keyring {
     ///
     /// # Errors
     /// When jobs that were sealed to it may still wait, unless the key is `compromised`.
-    pub fn destroy(&mut self, id: &KeyId, compromised: bool, now: u64) -> Result<KeyRecord, KeyringError> {
+    pub fn destroy(
+        &mut self,
+        id: &KeyId,
+        compromised: bool,
+        now: UnixSeconds,
+    ) -> Result<KeyRecord, KeyringError> {
         let record = self.find(id)?;
         let until = record.is_needed_until();
         if now < until && !compromised {
@@ -241,15 +251,12 @@ impl Keyring {
 mod tests {
     use super::*;
 
-    const NOW: u64 = 1_800_000_000;
-    const DAY: u64 = 86_400;
+    const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+    const SECOND: Duration = Duration::from_secs(1);
 
-    fn days(days: u64) -> Duration {
-        Duration::from_secs(days * DAY)
-    }
-
-    fn key(byte: u8, seal_from: u64, seal_days: u64) -> KeyRecord {
-        let life = Life { seal_from, seal_for: days(seal_days), bundles_for: days(30) };
+    fn key(byte: u8, seal_from: UnixSeconds, seal_days: u32) -> KeyRecord {
+        let life = Life { seal_from, seal_for: DAY * seal_days, bundles_for: DAY * 30 };
         life.of(Scheme::X25519, vec![byte; 32])
     }
 
@@ -257,26 +264,30 @@ mod tests {
         key_id(Scheme::X25519, &[byte; 32])
     }
 
-    fn states(keyring: &Keyring, now: u64) -> Vec<KeyState> {
+    fn states(keyring: &Keyring, now: UnixSeconds) -> Vec<KeyState> {
         keyring.records().iter().map(|record| record.state(now)).collect()
     }
 
     #[test]
     fn a_key_is_pending_then_active_then_retired() {
         let keyring = Keyring::new(vec![key(1, NOW, 10)]);
-        let states = [NOW - 1, NOW, NOW + 10 * DAY - 1, NOW + 10 * DAY].map(|now| states(&keyring, now)[0]);
+        let states =
+            [NOW - SECOND, NOW, NOW + DAY * 10 - SECOND, NOW + DAY * 10].map(|now| states(&keyring, now)[0]);
         assert_eq!(states, [KeyState::Pending, KeyState::Active, KeyState::Active, KeyState::Retired]);
     }
 
     #[test]
     fn a_key_opens_for_as_long_as_a_job_of_the_last_bundle_can_live() {
         let record = key(1, NOW, 10);
-        let last_bundle_ends = record.key.seal_until + 30 * DAY;
-        assert!(record.key.open_until >= last_bundle_ends + LIFETIME_SECONDS_MAX + GRACE_SECONDS);
+        let last_bundle_ends = record.key.seal_until + DAY * 30;
+        assert!(record.key.open_until >= last_bundle_ends + JOB_LIFETIME_MAX + ANSWER_GRACE);
 
         let mut keyring = Keyring::new(vec![record.clone()]);
         let until = record.is_needed_until();
-        assert_eq!(keyring.destroy(&id(1), false, until - 1), Err(KeyringError::Needed { id: id(1), until }));
+        assert_eq!(
+            keyring.destroy(&id(1), false, until - SECOND),
+            Err(KeyringError::Needed { id: id(1), until })
+        );
         assert_eq!(keyring.destroy(&id(1), false, until).unwrap().destroyed_at, Some(until));
         assert_eq!(keyring.destroy(&id(1), true, until), Err(KeyringError::Destroyed(id(1))));
     }
@@ -292,15 +303,15 @@ mod tests {
     #[test]
     fn a_rotation_leaves_no_time_without_a_key() {
         let mut keyring = Keyring::new(vec![key(1, NOW - DAY, 3)]);
-        let late = keyring.rotate(vec![key(2, NOW + 5 * DAY, 10)], days(1), NOW);
-        assert_eq!(late, Err(KeyringError::Gap { from: NOW + 2 * DAY, until: NOW + 5 * DAY }));
+        let late = keyring.rotate(vec![key(2, NOW + DAY * 5, 10)], DAY, NOW);
+        assert_eq!(late, Err(KeyringError::Gap { from: NOW + DAY * 2, until: NOW + DAY * 5 }));
 
-        let changed = keyring.rotate(vec![key(2, NOW + DAY, 10)], Duration::from_secs(60), NOW).unwrap();
+        let changed = keyring.rotate(vec![key(2, NOW + DAY, 10)], SECOND * 60, NOW).unwrap();
         assert_eq!(changed.len(), 2);
         for (now, expected) in [
             (NOW, [KeyState::Active, KeyState::Pending]),
             (NOW + DAY, [KeyState::Active, KeyState::Active]),
-            (NOW + DAY + 60, [KeyState::Retired, KeyState::Active]),
+            (NOW + DAY + SECOND * 60, [KeyState::Retired, KeyState::Active]),
         ] {
             assert_eq!(states(&keyring, now), expected);
         }

@@ -15,10 +15,11 @@ use zeroize::Zeroizing;
 use super::base64::Base64;
 use super::digest::{VerifyingKeyDigest, catalogue_digest};
 use super::headers::VERSION;
-use super::limits::{GRACE_SECONDS, LIFETIME_SECONDS_MAX};
+use super::limits::{ANSWER_GRACE, JOB_LIFETIME_MAX};
 use super::names::{CircuitId, Deployment, KeyId};
 use super::random;
 use super::seal::{Scheme, key_id};
+use super::time::UnixSeconds;
 
 /// What stands before the signed bytes, so that a signature of ours is good for nothing else.
 const LABEL: &[u8] = b"sealprove/1 bundle\n";
@@ -37,9 +38,9 @@ pub struct Bundle {
     /// Grows with every bundle; a client takes none that is older than one it has seen.
     pub serial: u64,
     /// When it was signed.
-    pub issued_at: u64,
+    pub issued_at: UnixSeconds,
     /// When it stops being good.
-    pub expires_at: u64,
+    pub expires_at: UnixSeconds,
     /// The keys that may be sealed to. Keys of a scheme that this version does not know are passed over.
     #[serde(deserialize_with = "known_keys")]
     pub keys: Vec<BundleKey>,
@@ -57,11 +58,11 @@ pub struct BundleKey {
     /// Base64 of the key: 32 bytes for `x25519`, 1216 for `xwing`.
     pub public_key: Base64,
     /// The first moment at which a client seals to it.
-    pub seal_from: u64,
+    pub seal_from: UnixSeconds,
     /// The first moment at which a client no longer seals to it.
-    pub seal_until: u64,
+    pub seal_until: UnixSeconds,
     /// The last deadline that a job sealed to it may have.
-    pub open_until: u64,
+    pub open_until: UnixSeconds,
 }
 
 /// A deployment may list keys of schemes that are newer than this program: they are not for us.
@@ -132,10 +133,8 @@ pub enum BundleError {
     #[error("the bundle is not signed by the pinned identity {0}")]
     Signature(Identity),
     /// Too old.
-    #[error(
-        "the bundle expired at {0} (Unix seconds); the operator signs a new one with `sealprove bundle sign`"
-    )]
-    Expired(u64),
+    #[error("the bundle expired at {}; the operator signs a new one with `sealprove bundle sign`", .0.to_rfc3339())]
+    Expired(UnixSeconds),
     /// Older than one that was seen before.
     #[error("the bundle has serial {found}, but serial {seen} was seen before: somebody serves an old one")]
     Rollback {
@@ -157,7 +156,7 @@ impl Bundle {
 
     /// The newest key that may be sealed to at `now` for a job that expires at `expires`, of the first of
     /// these schemes that has one.
-    pub fn key_for(&self, schemes: &[Scheme], now: u64, expires: u64) -> Option<&BundleKey> {
+    pub fn key_for(&self, schemes: &[Scheme], now: UnixSeconds, expires: UnixSeconds) -> Option<&BundleKey> {
         let may_be =
             |key: &&BundleKey| (key.seal_from..key.seal_until).contains(&now) && expires <= key.open_until;
         let newest = |scheme: &Scheme| {
@@ -191,7 +190,7 @@ impl Bundle {
                 return Err(BundleError::Malformed("a key id does not follow from its key"));
             }
             if key.seal_from >= key.seal_until
-                || key.open_until < self.expires_at.saturating_add(LIFETIME_SECONDS_MAX + GRACE_SECONDS)
+                || key.open_until < self.expires_at + JOB_LIFETIME_MAX + ANSWER_GRACE
             {
                 return Err(BundleError::Malformed("a key's life ends before jobs sealed to it can"));
             }
@@ -244,7 +243,7 @@ impl SignedBundle {
     ///
     /// # Errors
     /// Why not.
-    pub fn verify(&self, identity: Identity, now: u64, seen: u64) -> Result<Bundle, BundleError> {
+    pub fn verify(&self, identity: Identity, now: UnixSeconds, seen: u64) -> Result<Bundle, BundleError> {
         let signature =
             Signature::from_slice(&self.signature.0).map_err(|_| BundleError::Signature(identity))?;
         let key = VerifyingKey::from_bytes(&identity.0).map_err(|_| BundleError::Signature(identity))?;
@@ -344,29 +343,32 @@ impl From<Identity> for String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::protocol::seal::generate_key;
 
-    const NOW: u64 = 1_800_000_000;
-    const DAY: u64 = 86_400;
+    const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+    const MINUTE: Duration = Duration::from_secs(60);
 
     fn identity_key() -> IdentityKey {
         IdentityKey::from_bytes(&[7; 32])
     }
 
-    fn key(seal_from: u64) -> BundleKey {
+    fn key(seal_from: UnixSeconds) -> BundleKey {
         key_of(Scheme::X25519, seal_from)
     }
 
-    fn key_of(scheme: Scheme, seal_from: u64) -> BundleKey {
+    fn key_of(scheme: Scheme, seal_from: UnixSeconds) -> BundleKey {
         let (_, public) = generate_key(scheme);
         BundleKey {
             id: key_id(scheme, &public),
             scheme,
             public_key: Base64(public),
             seal_from,
-            seal_until: NOW + 30 * DAY,
-            open_until: NOW + 60 * DAY,
+            seal_until: NOW + DAY * 30,
+            open_until: NOW + DAY * 60,
         }
     }
 
@@ -377,8 +379,8 @@ mod tests {
             identity: identity_key().identity(),
             serial: 7,
             issued_at: NOW,
-            expires_at: NOW + 30 * DAY,
-            keys: vec![key(NOW - DAY), key(NOW - 2 * DAY), key(NOW + DAY)],
+            expires_at: NOW + DAY * 30,
+            keys: vec![key(NOW - DAY), key(NOW - DAY * 2), key(NOW + DAY)],
             circuits: vec![],
         }
     }
@@ -418,13 +420,13 @@ mod tests {
         let signed = bundle().sign(&identity);
         let verify = |now, seen| signed.verify(identity.identity(), now, seen);
         assert_eq!(verify(NOW, 8), Err(BundleError::Rollback { found: 7, seen: 8 }));
-        assert_eq!(verify(NOW + 30 * DAY, 0), Err(BundleError::Expired(NOW + 30 * DAY)));
+        assert_eq!(verify(NOW + DAY * 30, 0), Err(BundleError::Expired(NOW + DAY * 30)));
     }
 
     #[test]
     fn a_key_that_could_strand_a_job_is_refused() {
         let mut bundle = bundle();
-        bundle.keys[0].open_until = bundle.expires_at + LIFETIME_SECONDS_MAX;
+        bundle.keys[0].open_until = bundle.expires_at + JOB_LIFETIME_MAX;
         let signed = bundle.sign(&IdentityKey::generate());
         assert!(matches!(signed.read_unverified(), Err(BundleError::Malformed(_))));
     }
@@ -450,22 +452,22 @@ mod tests {
     fn the_newest_key_that_may_be_sealed_to_is_taken() {
         let bundle = bundle();
         let key_for = |now, expires| bundle.key_for(&Scheme::ALL, now, expires);
-        assert_eq!(key_for(NOW, NOW + 60), Some(&bundle.keys[0]));
-        assert_eq!(key_for(NOW - DAY - 1, NOW), Some(&bundle.keys[1]));
-        assert_eq!(key_for(NOW, NOW + 61 * DAY), None);
-        assert_eq!(key_for(NOW + 31 * DAY, NOW + 31 * DAY), None);
+        assert_eq!(key_for(NOW, NOW + MINUTE), Some(&bundle.keys[0]));
+        assert_eq!(key_for(NOW - DAY - MINUTE, NOW), Some(&bundle.keys[1]));
+        assert_eq!(key_for(NOW, NOW + DAY * 61), None);
+        assert_eq!(key_for(NOW + DAY * 31, NOW + DAY * 31), None);
     }
 
     #[test]
     fn the_stronger_scheme_is_preferred_and_a_weaker_one_only_where_it_is_allowed() {
         let mut bundle = bundle();
         let key_for = |bundle: &Bundle, schemes: &[Scheme]| {
-            bundle.key_for(schemes, NOW, NOW + 60).map(|key| key.scheme)
+            bundle.key_for(schemes, NOW, NOW + MINUTE).map(|key| key.scheme)
         };
         assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::X25519));
         assert_eq!(key_for(&bundle, &[Scheme::XWing]), None);
         // Older than the others, and still the one to take.
-        bundle.keys.push(key_of(Scheme::XWing, NOW - 9 * DAY));
+        bundle.keys.push(key_of(Scheme::XWing, NOW - DAY * 9));
         assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::XWing));
         assert_eq!(key_for(&bundle, &[Scheme::X25519]), Some(Scheme::X25519));
     }

@@ -7,6 +7,7 @@ use super::digest::VerifyingKeyDigest;
 use super::headers::{H_ANSWER, H_EXPIRES, H_KEY, H_VERIFYING_KEY, H_VERSION, VERSION};
 use super::names::{AnswerMode, BadName, Deployment, KeyId};
 use super::subjects::JobSubject;
+use super::time::UnixSeconds;
 
 /// Everything about a job that its seal binds: the tokens of its subject and its headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct JobHeader {
     pub subject: JobSubject,
     /// The key that it is sealed to.
     pub key: KeyId,
-    /// The deadline, in Unix seconds.
-    pub expires: u64,
+    /// The deadline.
+    pub expires: UnixSeconds,
     /// How the client wants its answer.
     pub answer: AnswerMode,
     /// The verifying key that the client insists on.
@@ -115,8 +116,7 @@ impl JobHeader {
         Ok(JobHeader {
             subject,
             key: value(H_KEY, key)?,
-            expires: unix_seconds(expires.ok_or(HeaderFault::Missing(H_EXPIRES))?)
-                .ok_or(HeaderFault::Malformed(H_EXPIRES))?,
+            expires: value(H_EXPIRES, expires)?,
             answer: value(H_ANSWER, answer)?,
             verifying_key: value(H_VERIFYING_KEY, verifying_key)?,
         })
@@ -172,12 +172,6 @@ fn collect<'a>(
 
 fn value<T: FromStr>(name: &'static str, text: Option<&str>) -> Result<T, HeaderFault> {
     text.ok_or(HeaderFault::Missing(name))?.parse().map_err(|_| HeaderFault::Malformed(name))
-}
-
-/// Decimal digits without a sign or a leading zero: a number has one spelling, since the seal binds it.
-fn unix_seconds(text: &str) -> Option<u64> {
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
 }
 
 #[cfg(test)]

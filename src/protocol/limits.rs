@@ -1,8 +1,10 @@
 //! The limits of a job's life.
 
-/// The longest that a job may live, in seconds from its timestamp in the stream.
-pub const LIFETIME_SECONDS_MAX: u64 = 24 * 60 * 60;
-/// How far two clocks may be apart before a lifetime is refused, in seconds.
-pub const SKEW_SECONDS: u64 = 5 * 60;
-/// How long after its deadline a job may still get its answer, in seconds.
-pub const GRACE_SECONDS: u64 = 10 * 60;
+use std::time::Duration;
+
+/// The longest that a job may live, from its timestamp in the stream to its deadline.
+pub const JOB_LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The greatest difference of two clocks that does not yet make a lifetime wrong.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5 * 60);
+/// The time after its deadline for which a job may still get its answer.
+pub const ANSWER_GRACE: Duration = Duration::from_secs(10 * 60);

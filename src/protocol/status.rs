@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::names::{JobId, Tenant};
+use super::time::UnixSeconds;
 
 /// What is being done about a job. That a job is answered is known from its answer alone; a job with
 /// no status whose submission was acknowledged is queued.
@@ -22,8 +23,8 @@ pub struct Status {
     pub attempt: u32,
     /// How often this job's own process has crashed on it.
     pub faults: u32,
-    /// Since when, in Unix seconds.
-    pub since: u64,
+    /// Start of this state, in Unix seconds.
+    pub since: UnixSeconds,
     /// How long a proof of this circuit takes here, in milliseconds, once one has been made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_ms: Option<u64>,

@@ -9,7 +9,7 @@ use crate::config::Tenants;
 use crate::frame::ReadyKey;
 use crate::protocol::{
     Bundle, BundleCircuit, CircuitId, Code, Deployment, IdentityKey, JobHeader, KeyId, Scheme, Subjects,
-    VerifyingKeyDigest, key_id, open, public_key,
+    UnixSeconds, VerifyingKeyDigest, key_id, open, public_key,
 };
 use crate::secret::PrivateKey;
 use crate::service::job::admission::{Admission, Message, Recipient, check};
@@ -54,8 +54,8 @@ fn bundle(file: &File) -> Bundle {
         deployment: file.parsed("deployment"),
         identity: IdentityKey::from_bytes(&[7; 32]).identity(),
         serial: 1,
-        issued_at: 0,
-        expires_at: 0,
+        issued_at: UnixSeconds(0),
+        expires_at: UnixSeconds(0),
         keys: Vec::new(),
         circuits: file.all("circuit").map(listed).collect(),
     }
@@ -79,13 +79,13 @@ fn verdict(file: &File, proving_key: &dyn ProvingKey) -> String {
     let subjects = Subjects::try_from(file.one("prefix").to_owned()).unwrap();
     let Ok(subject) = subjects.parse_job(file.one("subject")) else { return "not-a-job".to_owned() };
     let held = Held::of(file);
-    let now: u64 = file.parsed("now");
+    let now: UnixSeconds = file.parsed("now");
     let tenants: Tenants = serde_json::from_value(json!({ subject.tenant.as_str(): {} })).unwrap();
     let recipient = Recipient {
         circuits: &held.bundle.circuits,
         tenants: &tenants,
         keys: Some(&held.keys),
-        earliest_finish_ms: now * 1000,
+        earliest_finish: now.to_millis(),
     };
     let payload = file.base64("payload");
     let stored_at = file.parsed("stored-at");

@@ -13,7 +13,7 @@ use rustix::process::Pid;
 use sealprove::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
 use sealprove::protocol::{
     Answer, AnswerBinding, AnswerHeader, AnswerMode, AnswerSecret, Deployment, JobHeader, JobId, JobSubject,
-    KeyId, Lane, Scheme, Sealed, Tenant, VerifyingKeyPin, key_id, public_key, seal,
+    KeyId, Lane, Scheme, Sealed, Tenant, UnixSeconds, VerifyingKeyPin, key_id, public_key, seal,
 };
 use sealprove::secret::PrivateKey;
 use serde_json::Value;
@@ -127,7 +127,7 @@ impl Chamber {
         JobHeader {
             subject,
             key: id_of(&self.key),
-            expires: unix_now() + 600,
+            expires: UnixSeconds(unix_now() + 600),
             answer: AnswerMode::Sealed,
             verifying_key: VerifyingKeyPin::Any,
         }

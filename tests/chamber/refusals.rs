@@ -3,8 +3,8 @@
 use sealprove::circuit::InvalidWitness;
 use sealprove::frame::{End, ReplyHead};
 use sealprove::protocol::{
-    Answer, AnswerMode, Code, JobHeader, JobId, Lane, SKEW_SECONDS, Scheme, Sha256Digest, VerifyingKeyPin,
-    generate_key, public_key, seal,
+    Answer, AnswerMode, CLOCK_SKEW_MAX, Code, JobHeader, JobId, Lane, Scheme, Sha256Digest, UnixSeconds,
+    VerifyingKeyPin, generate_key, public_key, seal,
 };
 use serde_json::json;
 
@@ -51,7 +51,7 @@ fn a_seal_opens_under_no_other_header() {
         ("lane", |head| head.lane = Lane::Express),
         ("circuit", |head| head.circuit = "spins-v1".parse().unwrap()),
         ("job", |head| head.job = JobId::random()),
-        ("expires", |head| head.expires += 1),
+        ("expires", |head| head.expires.0 += 1),
         ("answer", |head| head.answer = AnswerMode::Open),
         ("verifying key", |head| head.verifying_key = Some(Sha256Digest([7; 32]))),
     ];
@@ -110,7 +110,7 @@ fn a_job_that_the_network_side_should_have_refused_is_refused_again() {
         (Code::VerifyingKeyMismatch, |header| {
             header.verifying_key = VerifyingKeyPin::Exactly(Sha256Digest([7; 32]));
         }),
-        (Code::Expired, |header| header.expires = unix_now() - SKEW_SECONDS - 2),
+        (Code::Expired, |header| header.expires = UnixSeconds(unix_now() - 2) - CLOCK_SKEW_MAX),
     ];
     let mut chamber = Chamber::start();
     for (code, change) in changes {
@@ -126,7 +126,7 @@ fn a_job_that_the_network_side_should_have_refused_is_refused_again() {
 fn a_deadline_is_a_number_of_any_size() {
     let mut chamber = Chamber::start();
     let mut header = chamber.header("sleeps-v1");
-    header.expires = u64::MAX;
+    header.expires = UnixSeconds(u64::MAX);
     let job = chamber.job_of_header(header, b"{}");
     assert_eq!(chamber.send(&job).answer().0.code(), Code::Ok);
 }

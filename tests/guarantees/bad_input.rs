@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sealprove::client::Cancellation;
 use sealprove::protocol::{
-    AnswerMode, Code, H_ANSWER, H_EXPIRES, H_KEY, H_VERIFYING_KEY, H_VERSION, JobHeader, JobId,
-    LIFETIME_SECONDS_MAX, SKEW_SECONDS, VerifyingKeyPin,
+    AnswerMode, CLOCK_SKEW_MAX, Code, H_ANSWER, H_EXPIRES, H_KEY, H_VERIFYING_KEY, H_VERSION,
+    JOB_LIFETIME_MAX, JobHeader, JobId, UnixSeconds, VerifyingKeyPin,
 };
 
 use crate::kit::{Lab, RawJob, Service, Setup, THRESHOLD, eventually, good_witness, unix_now};
@@ -91,14 +91,24 @@ async fn each_unservable_job_is_refused_with_its_own_code() {
             lab.raw_job().header(H_VERIFYING_KEY, &other_key),
             Code::VerifyingKeyMismatch,
         ),
-        row("a deadline that has passed", sealed(|header| header.expires = unix_now() - 1), Code::Expired),
-        row("a deadline in 1970", sealed(|header| header.expires = 0), Code::Expired),
+        row(
+            "a deadline that has passed",
+            sealed(|header| header.expires = UnixSeconds(unix_now() - 1)),
+            Code::Expired,
+        ),
+        row("a deadline in 1970", sealed(|header| header.expires = UnixSeconds(0)), Code::Expired),
         row(
             "a deadline in more than a day",
-            sealed(|header| header.expires = unix_now() + LIFETIME_SECONDS_MAX + SKEW_SECONDS + 60),
+            sealed(|header| {
+                header.expires = UnixSeconds(unix_now() + 60) + JOB_LIFETIME_MAX + CLOCK_SKEW_MAX
+            }),
             Code::MalformedJob,
         ),
-        row("a deadline at the end of time", sealed(|header| header.expires = u64::MAX), Code::MalformedJob),
+        row(
+            "a deadline at the end of time",
+            sealed(|header| header.expires = UnixSeconds(u64::MAX)),
+            Code::MalformedJob,
+        ),
     ];
     each_is_answered(&lab, &service, table).await;
 }

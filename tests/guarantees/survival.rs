@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sealprove::client::{Collected, Ticket};
-use sealprove::protocol::Code;
+use sealprove::protocol::{Code, UnixSeconds};
 use serde_json::json;
 
 use crate::kit::{self, Lab, Service, Setup, eventually, gone, is_alive};
@@ -74,7 +74,7 @@ async fn a_deadline_before_the_limit_ends_a_proof_too() {
     let service = lab.service().await;
     let witness = json!({ "ms": FOR_EVER }).to_string();
     let job = kit::RawJob::seal_as(&lab.bundle(), SLEEPS, witness.as_bytes(), |header| {
-        header.expires = kit::unix_now() + 3;
+        header.expires = UnixSeconds(kit::unix_now() + 3);
     });
     job.publish(&lab.nats.connect().await).await.unwrap();
 

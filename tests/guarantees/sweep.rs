@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull;
 use futures_util::StreamExt;
 use sealprove::client::{Collected, SubmitOptions};
-use sealprove::protocol::Code;
+use sealprove::protocol::{Code, UnixSeconds};
 use serde_json::json;
 
 use crate::kit::{Lab, RawJob, Setup, THRESHOLD, eventually, good_witness, unix_now};
@@ -94,7 +94,7 @@ async fn a_job_that_cannot_meet_its_deadline_is_not_started() {
     assert_eq!(lab.answer_to(&first).await.code(), Code::Ok);
 
     let job = RawJob::seal_as(&lab.bundle(), "sleeps-v1", witness.as_bytes(), |header| {
-        header.expires = unix_now() + 3;
+        header.expires = UnixSeconds(unix_now() + 3);
     });
     job.publish(&lab.nats.connect().await).await.unwrap();
     assert_eq!(lab.stored_answer(&job.id).await.code(), Code::Expired);

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_nats::{Client, HeaderMap, jetstream};
 use sealprove::protocol::{
     Answer, AnswerBinding, AnswerHeader, AnswerMode, Bundle, BundleKey, Code, Deployment, JobHeader, JobId,
-    JobSubject, Lane, Scheme, Sealed, Subjects, VerifyingKeyPin, seal,
+    JobSubject, Lane, Scheme, Sealed, Subjects, UnixSeconds, VerifyingKeyPin, seal,
 };
 
 /// A job message.
@@ -49,7 +49,7 @@ impl RawJob {
         let mut header = JobHeader {
             subject,
             key: key.id.clone(),
-            expires: unix_now() + 3600,
+            expires: UnixSeconds(unix_now() + 3600),
             answer: AnswerMode::Sealed,
             verifying_key: pin,
         };

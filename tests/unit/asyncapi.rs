@@ -2,7 +2,8 @@
 //! `docs/PROTOCOL.md` against the codes.
 
 use sealprove::protocol::{
-    self, AnswerHeader, Code, JobHeader, Lane, Outcome, Sha256Digest, Subjects, Tenant, VerifyingKeyPin,
+    self, AnswerHeader, Code, JobHeader, Lane, Outcome, Sha256Digest, Subjects, Tenant, UnixSeconds,
+    VerifyingKeyPin,
 };
 use serde_json::{Value, json};
 
@@ -126,7 +127,7 @@ fn the_header_schemas_accept_the_headers_of_the_code() {
     let header = |verifying_key| JobHeader {
         subject: subject(),
         key: "3a6adfa7dbe1cc0644f3c700a7bce70b".parse().unwrap(),
-        expires: 1_800_000_000,
+        expires: UnixSeconds(1_800_000_000),
         answer: Default::default(),
         verifying_key,
     };

@@ -13,7 +13,7 @@ use sealprove::circuit::{Circuits, Proof, PublicInputs};
 use sealprove::protocol::{
     self, Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, IdentityKey,
     JobId, JobSubject, LabelledKey, Scheme, Sha256Digest, SignedBundle, State, Status, Subjects, Tenant,
-    Timings, catalogue_digest, generate_key, key_id,
+    Timings, UnixMillis, UnixSeconds, catalogue_digest, generate_key, key_id,
 };
 use serde_json::{Value, json};
 
@@ -144,15 +144,15 @@ fn bundle() -> Bundle {
         deployment: "lab".parse().unwrap(),
         identity: IdentityKey::generate().identity(),
         serial: 7,
-        issued_at: 1_799_000_000,
-        expires_at: 1_801_592_000,
+        issued_at: UnixSeconds(1_799_000_000),
+        expires_at: UnixSeconds(1_801_592_000),
         keys: vec![BundleKey {
             id: key_id(Scheme::X25519, &public),
             scheme: Scheme::X25519,
             public_key: Base64(public.to_vec()),
-            seal_from: 1_799_000_000,
-            seal_until: 1_801_592_000,
-            open_until: 1_801_679_000,
+            seal_from: UnixSeconds(1_799_000_000),
+            seal_until: UnixSeconds(1_801_592_000),
+            open_until: UnixSeconds(1_801_679_000),
         }],
         circuits: vec![circuit],
     }
@@ -166,7 +166,7 @@ fn status() -> Status {
         state: State::Proving,
         attempt: 1,
         faults: 0,
-        since: 1_800_000_000,
+        since: UnixSeconds(1_800_000_000),
         expected_ms: None,
     }
 }
@@ -180,7 +180,7 @@ fn audit_lines() -> [Value; 2] {
     });
     let end: JobEnd = serde_json::from_value(end).unwrap();
     [Event::Job(Box::new(end)), Event::Stop]
-        .map(|event| serde_json::from_slice(&chain.next(1_800_000_000_123, 0, event)).unwrap())
+        .map(|event| serde_json::from_slice(&chain.next(UnixMillis(1_800_000_000_123), 0, event)).unwrap())
 }
 
 fn cancelled() -> CancelReply {

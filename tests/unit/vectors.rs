@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sealprove::protocol::{
     AnswerBinding, AnswerHeader, AnswerSecret, Deployment, Identity, JobHeader, KeyId, Scheme, SignedBundle,
-    Subjects, key_id, open, public_key,
+    Subjects, UnixSeconds, key_id, open, public_key,
 };
 use sealprove::secret::PrivateKey;
 use serde_json::{Value, json};
@@ -99,8 +99,11 @@ fn bundles_are_accepted_as_their_vectors_say() {
         let expect = text(&vector, "expect");
         let identity: Identity = text(&vector, "identity").parse().unwrap();
         let signed = SignedBundle::from_json(vector["signed"].to_string().as_bytes()).unwrap();
-        let verified =
-            signed.verify(identity, vector["now"].as_u64().unwrap(), vector["seen"].as_u64().unwrap());
+        let verified = signed.verify(
+            identity,
+            UnixSeconds(vector["now"].as_u64().unwrap()),
+            vector["seen"].as_u64().unwrap(),
+        );
         assert_eq!(verified.is_ok(), expect.starts_with("accepted"), "{expect}: {verified:?}");
         match verified {
             Ok(bundle) => {
@@ -110,7 +113,9 @@ fn bundles_are_accepted_as_their_vectors_say() {
                 }
                 let id: KeyId = "3a6adfa7dbe1cc0644f3c700a7bce70b".parse().unwrap();
                 assert_eq!(
-                    bundle.key_for(&Scheme::ALL, 1_800_000_000, 1_800_000_600).map(|key| &key.id),
+                    bundle
+                        .key_for(&Scheme::ALL, UnixSeconds(1_800_000_000), UnixSeconds(1_800_000_600))
+                        .map(|key| &key.id),
                     Some(&id)
                 );
             }

@@ -1,10 +1,8 @@
 //! What `sealprove top` shows, as lines of text: whatever there is, no more than fits on a screen.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use super::{ServiceView, View};
 use crate::operator::overview::{Overview, Queue, TenantQueues};
-use crate::protocol::Lane;
+use crate::protocol::{Lane, UnixSeconds};
 use crate::service::status::{BusySlot as Seat, ListedKey, Snapshot as Top};
 
 /// The screen that everything is readable on.
@@ -61,7 +59,7 @@ fn fitted(line: &str, width: usize) -> String {
 }
 
 fn title(view: &View) -> String {
-    let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(view.at));
+    let at = view.at.to_rfc3339();
     let deployment = view.services.iter().find_map(|service| Some(&service.top.as_ref().ok()?.deployment));
     let deployment = deployment.map_or("no service", |deployment| deployment.as_str());
     format!("sealprove top   {deployment}   {at}")
@@ -149,17 +147,18 @@ fn answered(tops: &[&Top], width: usize) -> Vec<String> {
     lines
 }
 
-fn listed_keys(top: &Top, now: u64) -> Vec<String> {
-    let left = |until: u64| match until.checked_sub(now) {
+fn listed_keys(top: &Top, now: UnixSeconds) -> Vec<String> {
+    let left = |until: UnixSeconds| match until.0.checked_sub(now.0) {
         Some(left) => format!("{} left", duration(left * 1000)),
         None => "OVER".to_owned(),
     };
     let mut lines = vec![format!("KEYS  bundle {}, {}", top.bundle_serial, left(top.bundle_expires_at))];
     let row = |key: &ListedKey| {
         let (state, until) = match () {
-            () if now < key.seal_from => {
-                ("pending", format!("from {} on", duration((key.seal_from - now) * 1000)))
-            }
+            () if now < key.seal_from => (
+                "pending",
+                format!("from {} on", duration(crate::protocol::millis(key.seal_from.since(now)))),
+            ),
             () if now < key.seal_until => ("active", left(key.seal_until)),
             () => ("retired", format!("opens, {}", left(key.open_until))),
         };
@@ -224,9 +223,9 @@ mod tests {
         let key = |n: u64| ListedKey {
             id: id.parse().unwrap(),
             scheme: crate::protocol::Scheme::XWing,
-            seal_from: n,
-            seal_until: 1_800_000_000 + n * 86_400,
-            open_until: 1_900_000_000,
+            seal_from: UnixSeconds(n),
+            seal_until: UnixSeconds(1_800_000_000 + n * 86_400),
+            open_until: UnixSeconds(1_900_000_000),
         };
         let top = Top {
             program: "0.1.0".to_owned(),
@@ -239,7 +238,7 @@ mod tests {
             last_minute: 60_000,
             codes: Code::ALL.iter().map(|code| Count { code: *code, count: 1_000_000 }).collect(),
             bundle_serial: 1_800_000_000,
-            bundle_expires_at: 1_800_000_000,
+            bundle_expires_at: UnixSeconds(1_800_000_000),
             keys: (0..40).map(key).collect(),
         };
         let queue = Queue { waiting: Some(99_999_999), in_work: None };
@@ -260,7 +259,7 @@ mod tests {
         let admin = "127.0.0.1:9464".parse().unwrap();
         let service = |top| ServiceView { admin, top };
         let services = vec![service(Ok(top.clone())), service(Ok(top)), service(Err("refused".to_owned()))];
-        View { at: 1_800_000_000, services, broker: Ok(broker) }
+        View { at: UnixSeconds(1_800_000_000), services, broker: Ok(broker) }
     }
 
     #[test]
@@ -292,7 +291,7 @@ mod tests {
         let down = |what: &str| Err(what.to_owned());
         let admin = "127.0.0.1:9464".parse().unwrap();
         let services = vec![ServiceView { admin, top: Err("connection refused".to_owned()) }];
-        let view = View { at: 0, services, broker: down("connect to the broker: refused") };
+        let view = View { at: UnixSeconds(0), services, broker: down("connect to the broker: refused") };
         let text = lines(&view, WIDTH, HEIGHT).join("\n");
         for said in ["not known: the broker cannot be asked", "9464: connection refused", "BROKER  connect"] {
             assert!(text.contains(said), "{text}");

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::cli::keys;
 use crate::config::ServiceConfig;
 use crate::operator::keyring::{KeyRecord, KeyState, Keyring};
-use crate::protocol::{Bundle, BundleError, KeyId, Scheme, SignedBundle, unix_now};
+use crate::protocol::{Bundle, BundleError, KeyId, Scheme, SignedBundle, UnixSeconds};
 
 /// How long before an end it is said, in seconds.
 const SOON: u64 = 7 * 86_400;
@@ -26,21 +26,21 @@ pub(crate) fn keys(config: &ServiceConfig) -> Vec<Finding> {
         }
     };
     let mut findings: Vec<Finding> =
-        Scheme::ALL.iter().map(|scheme| of_scheme(*scheme, &keyring, unix_now())).collect();
-    findings.extend(keyring.records().iter().map(|record| of_key(record, folder, unix_now())));
+        Scheme::ALL.iter().map(|scheme| of_scheme(*scheme, &keyring, UnixSeconds::now())).collect();
+    findings.extend(keyring.records().iter().map(|record| of_key(record, folder, UnixSeconds::now())));
     findings
 }
 
 /// Somebody has to be there to seal to, today and in a week.
-fn of_scheme(scheme: Scheme, keyring: &Keyring, now: u64) -> Finding {
+fn of_scheme(scheme: Scheme, keyring: &Keyring, now: UnixSeconds) -> Finding {
     let what = format!("a key of {} to seal to", scheme.as_str());
     let lives = || {
         keyring.records().iter().filter(|record| record.key.scheme == scheme && record.destroyed_at.is_none())
     };
     let is_active = lives().any(|record| record.state(now) == KeyState::Active);
-    let until = lives().map(|record| record.key.seal_until).max().unwrap_or(0);
+    let until = lives().map(|record| record.key.seal_until).max().unwrap_or_default();
     let rotate = "`sealprove keys rotate`, then sign and serve a new bundle";
-    match until.checked_sub(now) {
+    match until.0.checked_sub(now.0) {
         Some(left) if is_active && left > SOON => {
             Finding::in_force("keys", what, format!("for {} days", left / 86_400))
         }
@@ -52,12 +52,12 @@ fn of_scheme(scheme: Scheme, keyring: &Keyring, now: u64) -> Finding {
 }
 
 /// A key's private half is where it has to be, and nobody else's to read.
-fn of_key(record: &KeyRecord, folder: &Path, now: u64) -> Finding {
+fn of_key(record: &KeyRecord, folder: &Path, now: UnixSeconds) -> Finding {
     let KeyRecord { key, .. } = record;
     let state = record.state(now);
     let what = format!("{} {} {}", &key.id.as_str()[..13], key.scheme.as_str(), state.as_str());
     let private = std::fs::metadata(folder.join(format!("{}.{}", key.id, key.scheme.as_str())));
-    let days = |until: u64| until.saturating_sub(now) / 86_400;
+    let days = |until: UnixSeconds| until.since(now).as_secs() / 86_400;
     match (state, private) {
         (KeyState::Destroyed, Err(_)) => Finding::in_force("keys", what, "its private half is gone"),
         (KeyState::Destroyed, Ok(_)) => {
@@ -95,7 +95,7 @@ pub(crate) fn read_bundle(config: &ServiceConfig) -> Result<Bundle, String> {
     let signed = SignedBundle::from_json(&bytes).map_err(|error| error.to_string())?;
     let bundle = signed.read_unverified().map_err(|error| error.to_string())?;
     // By the identity that it names itself: whether it is the right one, clients know, who have pinned it.
-    match signed.verify(bundle.identity, unix_now(), 0) {
+    match signed.verify(bundle.identity, UnixSeconds::now(), 0) {
         Ok(_) | Err(BundleError::Expired { .. }) => Ok(bundle),
         Err(error) => Err(error.to_string()),
     }
@@ -107,9 +107,9 @@ pub(crate) fn bundle(config: &ServiceConfig, bundle: &Result<Bundle, String>) ->
         Ok(bundle) => bundle,
         Err(cause) => return vec![Finding::not("bundle", "is signed", format!("{cause}: {sign}"))],
     };
-    let now = unix_now();
+    let now = UnixSeconds::now();
     let mut findings = vec![Finding::in_force("bundle", "is signed", format!("by {}", bundle.identity))];
-    findings.push(match bundle.expires_at.checked_sub(now) {
+    findings.push(match bundle.expires_at.0.checked_sub(now.0) {
         Some(left) if left > SOON => {
             Finding::in_force("bundle", "is good", format!("for {} days", left / 86_400))
         }
@@ -121,7 +121,7 @@ pub(crate) fn bundle(config: &ServiceConfig, bundle: &Result<Bundle, String>) ->
 }
 
 /// A bundle lists what the folder has, and what the folder has to seal to is listed.
-fn agreement(config: &ServiceConfig, bundle: &Bundle, now: u64) -> Finding {
+fn agreement(config: &ServiceConfig, bundle: &Bundle, now: UnixSeconds) -> Finding {
     let what = "agrees with the keys";
     let Ok(keyring) = keys::read(&config.keys) else {
         return Finding::not_known("bundle", what, "the folder of keys cannot be read");

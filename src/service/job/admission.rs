@@ -4,7 +4,8 @@
 
 use crate::config::Tenants;
 use crate::protocol::{
-    BundleCircuit, Code, HeaderFault, JobHeader, JobSubject, LIFETIME_SECONDS_MAX, SKEW_SECONDS, sealed_bytes,
+    BundleCircuit, CLOCK_SKEW_MAX, Code, HeaderFault, JOB_LIFETIME_MAX, JobHeader, JobSubject, UnixMillis,
+    UnixSeconds, sealed_bytes,
 };
 use crate::service::prover::ChamberKeys;
 
@@ -28,8 +29,8 @@ pub(crate) struct Message<'a, H> {
     /// Names and values, repeated ones as often as they stand there.
     pub(crate) headers: H,
     pub(crate) payload: &'a [u8],
-    /// Its timestamp in the stream, in Unix seconds.
-    pub(crate) stored_at: u64,
+    /// Its timestamp in the stream.
+    pub(crate) stored_at: UnixSeconds,
 }
 
 /// The recipient that a message is checked against.
@@ -39,8 +40,8 @@ pub(crate) struct Recipient<'a> {
     pub(crate) tenants: &'a Tenants,
     /// Keys of the chamber; `None` while no chamber is ready.
     pub(crate) keys: Option<&'a ChamberKeys>,
-    /// Earliest moment at which a proof could be finished, in Unix milliseconds.
-    pub(crate) earliest_finish_ms: u64,
+    /// Earliest moment at which a proof could be finished.
+    pub(crate) earliest_finish: UnixMillis,
 }
 
 /// The outcome of admission.
@@ -76,7 +77,7 @@ fn check_header<'a, 'r>(
     subject: &JobSubject,
     headers: impl Iterator<Item = (&'a str, &'a str)>,
     payload: &[u8],
-    stored_at: u64,
+    stored_at: UnixSeconds,
     recipient: &Recipient<'r>,
 ) -> Result<(JobHeader, &'r BundleCircuit), Code> {
     if is_plaintext(payload) {
@@ -84,10 +85,10 @@ fn check_header<'a, 'r>(
     }
     let header = header(subject, headers)?;
     let circuit = circuit(&header, recipient)?;
-    if header.expires > stored_at + LIFETIME_SECONDS_MAX + SKEW_SECONDS {
+    if header.expires > stored_at + JOB_LIFETIME_MAX + CLOCK_SKEW_MAX {
         return Err(Code::MalformedJob);
     }
-    if !is_in_time(recipient.earliest_finish_ms, header.expires) {
+    if !is_in_time(recipient.earliest_finish, header.expires) {
         return Err(Code::Expired);
     }
     Ok((header, circuit))
@@ -110,10 +111,9 @@ fn check_seal(
     Ok(())
 }
 
-/// Returns whether a proof that is finished at `finish_ms`, in Unix milliseconds, meets the deadline `expires`, in
-/// Unix seconds.
-pub(super) fn is_in_time(finish_ms: u64, expires: u64) -> bool {
-    finish_ms < expires.saturating_mul(1000)
+/// Returns whether a proof that is finished at `finish` meets the deadline `expires`.
+pub(super) fn is_in_time(finish: UnixMillis, expires: UnixSeconds) -> bool {
+    finish < expires.to_millis()
 }
 
 /// Returns whether the payload is a witness in clear: it parses whole as JSON, or begins as a known format does.

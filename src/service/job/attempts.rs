@@ -13,7 +13,8 @@ use crate::frame::{End, JobHead};
 use crate::jetstream::{LeasedJob, Offer, Settled};
 use crate::metrics::Phase;
 use crate::protocol::{
-    AnswerHeader, Code, JobHeader, JobSubject, State, Status, Timings, VERSION, millis, unix_now, unix_now_ms,
+    AnswerHeader, Code, JobHeader, JobSubject, State, Status, Timings, UnixMillis, UnixSeconds, VERSION,
+    millis,
 };
 use crate::service::prover::{NoReply, Reply};
 use crate::service::status::Work;
@@ -32,8 +33,8 @@ pub(super) struct Admitted {
     crashes: u32,
     /// Duration of all attempts so far.
     worked: Duration,
-    /// Start of the last attempt, in Unix milliseconds, and its duration.
-    last: Option<(u64, Duration)>,
+    /// Start of the last attempt, and its duration.
+    last: Option<(UnixMillis, Duration)>,
     /// Receives notices of answers since before this job was found to have none.
     notices: Subscription,
 }
@@ -102,18 +103,17 @@ impl Admitted {
             return Attempt::AnsweredElsewhere(settled);
         }
         let prover = &worker.settler.prover;
-        let finish_ms = prover.earliest_finish_ms(circuit, self.job.payload().len());
-        if !is_in_time(finish_ms, self.header.expires) {
+        let finish = prover.earliest_finish(circuit, self.job.payload().len());
+        if !is_in_time(finish, self.header.expires) {
             return Attempt::Final(Code::Expired);
         }
         let Some(chamber) = prover.chamber.get() else {
             return Attempt::OurFault("the chamber is not ready");
         };
-        let left =
-            Duration::from_millis(self.header.expires.saturating_mul(1000).saturating_sub(unix_now_ms()));
+        let left = self.header.expires.to_millis().since(UnixMillis::now());
         let head = self.head(attempt);
         let mut elsewhere = None;
-        let (started, began_ms) = (Instant::now(), unix_now_ms());
+        let (started, began) = (Instant::now(), UnixMillis::now());
         let dropped = async {
             tokio::select! {
                 () = worker.stopping() => {}
@@ -122,7 +122,7 @@ impl Admitted {
         };
         let ended = prover.prove(&chamber, &head, self.job.payload(), left, dropped).await;
         self.worked += started.elapsed();
-        self.last = Some((began_ms, started.elapsed()));
+        self.last = Some((began, started.elapsed()));
         match ended {
             Ok(reply) => Attempt::Replied(reply),
             Err(NoReply::Dropped) => elsewhere.map_or(Attempt::Stopping, Attempt::AnsweredElsewhere),
@@ -164,18 +164,18 @@ impl Admitted {
 
     /// Returns the facts that the service itself has measured.
     fn work(&self, attempt: u32) -> Work {
-        let (began_ms, last_attempt) = self.last.unzip();
+        let (began, last_attempt) = self.last.unzip();
         Work {
             attempt: self.job.delivered() + attempt,
-            began_ms,
+            began,
             last_attempt: last_attempt.unwrap_or_default(),
             all_attempts: self.worked,
             ..Work::default()
         }
     }
 
-    /// Returns the latest moment for an answer, in Unix seconds.
-    fn deadline(&self) -> u64 {
+    /// Returns the latest moment for an answer.
+    fn deadline(&self) -> UnixSeconds {
         latest_deadline(&self.job).min(self.header.expires)
     }
 
@@ -231,7 +231,7 @@ impl Admitted {
             state,
             attempt: self.job.delivered() + attempt,
             faults: self.crashes,
-            since: unix_now(),
+            since: UnixSeconds::now(),
             expected_ms: worker.settler.prover.typical_time(circuit, self.job.payload().len()).map(millis),
         };
         if let Err(cause) = worker.settler.broker.publish_status(&status).await {

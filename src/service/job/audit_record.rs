@@ -19,7 +19,7 @@ pub(super) fn leased(
 ) -> JobEnd {
     JobEnd {
         attempt: work.attempt,
-        stored_at_ms: Some(job.stored_at_ms()),
+        stored_at_ms: Some(job.stored_at()),
         queued_ms: Some(job.queued_ms()),
         worked_ms: (work.all_attempts > Duration::ZERO).then(|| millis(work.all_attempts)),
         opened_ms: work.timings.opened,
@@ -42,7 +42,7 @@ pub(super) fn queued(
     prover: &Prover,
 ) -> JobEnd {
     JobEnd {
-        stored_at_ms: Some(job.stored_at_ms),
+        stored_at_ms: Some(job.stored_at),
         job_bytes: Some(job.payload_bytes),
         trace: job.trace.as_ref().map(|trace| trace.as_str().to_owned()),
         ..line(&job.subject, job.key.clone(), settled_by, answer, prover)

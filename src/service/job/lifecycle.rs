@@ -80,16 +80,13 @@ impl Worker {
             circuits: self.settler.prover.circuits(),
             tenants: &self.tenants,
             keys: chamber.as_ref().map(|chamber| &chamber.keys),
-            earliest_finish_ms: self
-                .settler
-                .prover
-                .earliest_finish_ms(&job.subject().circuit, job.payload().len()),
+            earliest_finish: self.settler.prover.earliest_finish(&job.subject().circuit, job.payload().len()),
         };
         let message = admission::Message {
             subject: job.subject(),
             headers: job.headers(),
             payload: job.payload(),
-            stored_at: job.stored_at_ms() / 1000,
+            stored_at: job.stored_at().to_seconds(),
         };
         admission::check(message, &recipient)
     }

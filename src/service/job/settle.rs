@@ -14,7 +14,7 @@ use crate::audit::SettledBy;
 use crate::backoff::Waits;
 use crate::jetstream::{Broker, LeasedJob, Offer, PublishError, Settled};
 use crate::metrics::{BrokerEvent, Phase, Winner};
-use crate::protocol::{Code, GRACE_SECONDS, JobSubject, Timings, millis, unix_now, unix_now_ms};
+use crate::protocol::{ANSWER_GRACE, Code, JobSubject, Timings, UnixMillis, UnixSeconds, millis};
 use crate::service::prover::Prover;
 use crate::service::status::{AnswerCapacity, Ledger, Times, Work};
 
@@ -34,8 +34,8 @@ pub(crate) struct Settler {
 /// answers than it has slots.
 pub(super) struct Finished {
     job: LeasedJob,
-    /// Latest moment for an answer, in Unix seconds, before the protocol's grace.
-    deadline: u64,
+    /// Latest moment for an answer, before the protocol's grace.
+    deadline: UnixSeconds,
     offer: Offer,
     work: Work,
     /// Whether the broker must overwrite the payload: a witness came in clear.
@@ -43,12 +43,12 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    pub(super) fn new(job: LeasedJob, deadline: u64, offer: Offer, work: Work) -> Self {
+    pub(super) fn new(job: LeasedJob, deadline: UnixSeconds, offer: Offer, work: Work) -> Self {
         Finished { job, deadline, offer, work, erase: false }
     }
 
     /// A job whose answer is a code alone.
-    pub(super) fn with_code(job: LeasedJob, deadline: u64, code: Code, work: Work) -> Self {
+    pub(super) fn with_code(job: LeasedJob, deadline: UnixSeconds, code: Code, work: Work) -> Self {
         let offer = code_offer(&job, code);
         Finished { job, deadline, offer, work, erase: code == Code::PlaintextRejected }
     }
@@ -62,7 +62,7 @@ fn code_offer(job: &LeasedJob, code: Code) -> Offer {
 impl Settler {
     /// Stores a job's answer and acknowledges the job.
     pub(super) async fn settle(&self, mut finished: Finished) {
-        let (started, settling_ms) = (Instant::now(), unix_now_ms());
+        let (started, settling) = (Instant::now(), UnixMillis::now());
         #[cfg(sealprove_wrong = "acknowledges_first")]
         finished.job.acknowledge_too_early().await;
         let Some(settled) = self.store(&mut finished).await else {
@@ -79,8 +79,9 @@ impl Settler {
             self.broker.erase(job.subject(), job.sequence(), &settled).await;
         }
         let (circuit, trace) = (job.subject().circuit.clone(), job.trace());
-        let stored_ms = job.stored_at_ms();
-        let times = Times { stored_ms, taken_ms: stored_ms + job.queued_ms(), settling_ms };
+        let stored = job.stored_at();
+        let taken = stored + Duration::from_millis(job.queued_ms());
+        let times = Times { stored, taken, settling };
         job.ack(&settled).await;
         self.ledger.metrics.jobs.phase(&circuit, Phase::Settled, started.elapsed());
         self.ledger.traces.job(trace, || end, &work, times);
@@ -139,7 +140,7 @@ impl Settler {
             }
             self.ledger.metrics.broker.event(BrokerEvent::RequestFailed);
             warn!(job = %subject.job, %cause, "the answer is not stored yet; trying again");
-            if unix_now() > finished.deadline + GRACE_SECONDS {
+            if UnixSeconds::now() > finished.deadline + ANSWER_GRACE {
                 return None;
             }
             waits.pause().await;

@@ -10,7 +10,7 @@ use super::settle::{Finished, Settler};
 use crate::backoff::Waits;
 use crate::config::Tenants;
 use crate::jetstream::{LeasedJob, MAX_DELIVER};
-use crate::protocol::{Code, LIFETIME_SECONDS_MAX, millis};
+use crate::protocol::{Code, JOB_LIFETIME_MAX, UnixSeconds, millis};
 use crate::service::status::Work;
 
 /// Waits before a job that was handed back is delivered again.
@@ -53,7 +53,7 @@ impl Worker {
     }
 }
 
-/// Returns the latest deadline that a job can have, in Unix seconds: a day after it was stored.
-pub(super) fn latest_deadline(job: &LeasedJob) -> u64 {
-    job.stored_at_ms() / 1000 + LIFETIME_SECONDS_MAX
+/// Returns the latest deadline that a job can have: a day after it was stored.
+pub(super) fn latest_deadline(job: &LeasedJob) -> UnixSeconds {
+    job.stored_at().to_seconds() + JOB_LIFETIME_MAX
 }

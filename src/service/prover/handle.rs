@@ -10,7 +10,7 @@ use super::proving_times::ProvingTimes;
 use super::served_bundle::ServedBundle;
 use super::supervisor::CurrentChamber;
 use crate::frame::JobHead;
-use crate::protocol::{BundleCircuit, CircuitId, KeyId, Scheme, VerifyingKeyDigest, millis, unix_now_ms};
+use crate::protocol::{BundleCircuit, CircuitId, KeyId, Scheme, UnixMillis, VerifyingKeyDigest};
 
 /// The chambers of this service, and what is known about proving in them.
 #[derive(Clone)]
@@ -79,10 +79,9 @@ impl Prover {
         self.times.typical(circuit, payload_bytes)
     }
 
-    /// Returns the earliest moment at which a proof that starts now can be finished, in Unix milliseconds.
-    pub(crate) fn earliest_finish_ms(&self, circuit: &CircuitId, payload_bytes: usize) -> u64 {
-        let fastest = self.times.fastest(circuit, payload_bytes).map_or(0, millis);
-        unix_now_ms().saturating_add(fastest)
+    /// Returns the earliest moment at which a proof that starts now can be finished.
+    pub(crate) fn earliest_finish(&self, circuit: &CircuitId, payload_bytes: usize) -> UnixMillis {
+        UnixMillis::now() + self.times.fastest(circuit, payload_bytes).unwrap_or_default()
     }
 
     /// Returns the scheme of a key that the chamber or the served bundle has.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -18,11 +19,11 @@ use crate::frame::{End, JobHead};
 use crate::metrics::Metrics;
 use crate::protocol::{
     AnswerMode, BundleKey, CircuitId, Code, Deployment, JobHeader, JobId, JobSubject, Lane, Scheme, Tenant,
-    VerifyingKeyPin, millis, seal, sealed_bytes, unix_now,
+    UnixSeconds, VerifyingKeyPin, millis, seal, sealed_bytes,
 };
 
-/// Lifetime of a sample's seal, in seconds; the circuit's own limit ends it sooner.
-const LIFETIME_SECONDS: u64 = 60 * 60;
+/// Lifetime of a sample's seal; the circuit's own limit ends it sooner.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// A witness that a circuit offers. It is not secret.
 #[derive(Debug, Clone)]
@@ -127,7 +128,7 @@ impl SelfTest {
     /// to now, else any.
     fn key(&self, chamber: &ChamberClient) -> Option<(Arc<ServableBundle>, BundleKey)> {
         let is_loaded = |key: &&BundleKey| chamber.keys.scheme(&key.id).is_some();
-        let now = unix_now();
+        let now = UnixSeconds::now();
         self.bundle.current_and_next().into_iter().find_map(|served| {
             let chosen = served.bundle.key_for(&Scheme::ALL, now, now).filter(is_loaded);
             let key = chosen.or_else(|| served.bundle.keys.iter().find(is_loaded)).cloned()?;
@@ -161,7 +162,7 @@ fn job(sample: &Sample, deployment: &Deployment, key: &BundleKey) -> Option<(Job
     let header = JobHeader {
         subject,
         key: key.id.clone(),
-        expires: unix_now() + LIFETIME_SECONDS,
+        expires: UnixSeconds::now() + LIFETIME,
         answer: AnswerMode::Open,
         verifying_key: VerifyingKeyPin::Any,
     };

@@ -10,7 +10,8 @@ use super::chamber_client::ChamberClient;
 use crate::audit::log::Audit;
 use crate::audit::{BundleServed, Event};
 use crate::protocol::{
-    Bundle, BundleCircuit, BundleError, BundleKey, Deployment, Identity, Sha256Digest, SignedBundle, unix_now,
+    Bundle, BundleCircuit, BundleError, BundleKey, Deployment, Identity, Sha256Digest, SignedBundle,
+    UnixSeconds,
 };
 
 /// A bundle cannot be served.
@@ -20,8 +21,8 @@ pub enum ServeBundleError {
     #[error(transparent)]
     Bundle(#[from] BundleError),
     /// The bundle has expired.
-    #[error("the bundle expired at {0} (Unix seconds); sign a new one with `sealprove bundle sign`")]
-    Expired(u64),
+    #[error("the bundle expired at {}; sign a new one with `sealprove bundle sign`", .0.to_rfc3339())]
+    Expired(UnixSeconds),
     /// The bundle belongs to another deployment.
     #[error("the bundle belongs to deployment {0}; restart the service if you meant to switch")]
     OtherDeployment(Deployment),
@@ -51,11 +52,11 @@ impl ServableBundle {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, ServeBundleError> {
         let signed = SignedBundle::from_json(bytes)?;
         let bundle = signed.read_unverified()?;
-        if bundle.expires_at <= unix_now() {
+        if bundle.expires_at <= UnixSeconds::now() {
             return Err(ServeBundleError::Expired(bundle.expires_at));
         }
         // Clients know whether it is the right identity; that it is signed at all can be checked here.
-        let bundle = signed.verify(bundle.identity, unix_now(), 0)?;
+        let bundle = signed.verify(bundle.identity, UnixSeconds::now(), 0)?;
         Ok(ServableBundle { bundle, bytes: signed.to_json() })
     }
 

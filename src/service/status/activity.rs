@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::readiness::{self, Readiness};
 use crate::protocol::{
-    BundleKey, CircuitId, Code, Deployment, JobSubject, KeyId, Lane, Scheme, Tenant, millis,
+    BundleKey, CircuitId, Code, Deployment, JobSubject, KeyId, Lane, Scheme, Tenant, UnixSeconds, millis,
 };
 use crate::service::prover::ServedBundle;
 
@@ -40,8 +40,8 @@ pub(crate) struct Snapshot {
     pub(crate) codes: Vec<Count>,
     /// Serial of the served bundle.
     pub(crate) bundle_serial: u64,
-    /// End of the served bundle, in Unix seconds.
-    pub(crate) bundle_expires_at: u64,
+    /// End of the served bundle.
+    pub(crate) bundle_expires_at: UnixSeconds,
     /// Keys of the served bundle.
     pub(crate) keys: Vec<ListedKey>,
 }
@@ -77,14 +77,14 @@ pub(crate) struct Count {
     pub(crate) count: u64,
 }
 
-/// A key as the bundle lists it. Times are in Unix seconds.
+/// A key as the bundle lists it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ListedKey {
     pub(crate) id: KeyId,
     pub(crate) scheme: Scheme,
-    pub(crate) seal_from: u64,
-    pub(crate) seal_until: u64,
-    pub(crate) open_until: u64,
+    pub(crate) seal_from: UnixSeconds,
+    pub(crate) seal_until: UnixSeconds,
+    pub(crate) open_until: UnixSeconds,
 }
 
 /// The busy slots and the answers of this service.

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::activity::ActivityPage;
 use super::readiness::explain;
 use crate::metrics::Metrics;
-use crate::protocol::unix_now;
+use crate::protocol::UnixSeconds;
 
 /// The sources of all pages.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
 
 async fn page(State(pages): State<Pages>) -> impl IntoResponse {
     pages.metrics.health.missing(&pages.activity.readiness.missing());
-    pages.metrics.bundle.served(&pages.activity.bundle.current().bundle, unix_now());
+    pages.metrics.bundle.served(&pages.activity.bundle.current().bundle, UnixSeconds::now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], pages.metrics.page())
 }
 

@@ -13,7 +13,7 @@ pub(crate) use facts::{Times, Work};
 use tokio::sync::mpsc;
 
 use crate::audit::JobEnd;
-use crate::protocol::{Deployment, TraceParent, unix_now_ms};
+use crate::protocol::{Deployment, TraceParent, UnixMillis};
 use facts::TracedJob;
 
 /// Limit of jobs whose spans wait for the collector.
@@ -51,7 +51,7 @@ impl Traces {
     ) {
         let (Some(sender), Some(trace)) = (&self.0, trace) else { return };
         if trace.is_sampled() {
-            let traced = TracedJob { trace, end: end(), work: *work, times, settled_ms: unix_now_ms() };
+            let traced = TracedJob { trace, end: end(), work: *work, times, settled: UnixMillis::now() };
             // A collector that does not keep up loses some.
             let _ = sender.try_send(traced);
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::ServiceConfig;
 use crate::jetstream::{Broker, Queue};
 use crate::metrics::{Length, Metrics};
-use crate::protocol::{Lane, unix_now_ms};
+use crate::protocol::{Lane, UnixMillis};
 
 /// Least interval between two measurements of all queues.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -23,14 +23,14 @@ type Seen = BTreeMap<Queue, SeenQueue>;
 struct SeenQueue {
     waiting: u64,
     in_flight: u64,
-    /// Timestamp of its oldest job, in Unix milliseconds.
-    oldest_at_ms: Option<u64>,
+    /// Timestamp of its oldest job.
+    oldest_at: Option<UnixMillis>,
 }
 
 impl SeenQueue {
-    fn length(&self, now_ms: u64) -> Length {
-        let oldest_ms = self.oldest_at_ms.map_or(0, |stored_at_ms| now_ms.saturating_sub(stored_at_ms));
-        Length { waiting: self.waiting, in_flight: self.in_flight, oldest: Duration::from_millis(oldest_ms) }
+    fn length(&self, now: UnixMillis) -> Length {
+        let oldest = self.oldest_at.map_or(Duration::ZERO, |stored_at| now.since(stored_at));
+        Length { waiting: self.waiting, in_flight: self.in_flight, oldest }
     }
 }
 
@@ -69,7 +69,7 @@ async fn measure_queue(queue: &Queue, broker: &Broker) -> Option<SeenQueue> {
     Some(SeenQueue {
         waiting: state.waiting,
         in_flight: state.in_flight,
-        oldest_at_ms: oldest.map(|message| message.stored_at_ms),
+        oldest_at: oldest.map(|message| message.stored_at),
     })
 }
 
@@ -84,7 +84,7 @@ fn report(seen: &Seen, config: &ServiceConfig, metrics: &Metrics) {
 }
 
 fn total(seen: &Seen, counts: impl Fn(&Queue) -> bool) -> Length {
-    let now_ms = unix_now_ms();
+    let now = UnixMillis::now();
     let counted = seen.iter().filter(|(queue, _)| counts(queue));
-    counted.fold(Length::default(), |length, (_, queue)| length.and(queue.length(now_ms)))
+    counted.fold(Length::default(), |length, (_, queue)| length.and(queue.length(now)))
 }

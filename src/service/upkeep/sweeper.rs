@@ -11,17 +11,17 @@ use tracing::{debug, error, warn};
 
 use crate::config::Tenants;
 use crate::jetstream::{LaneState, ReadError, StoredMessage};
-use crate::protocol::{Code, H_EXPIRES, JobSubject, LIFETIME_SECONDS_MAX, Lane, Tenant, unix_now};
+use crate::protocol::{Code, H_EXPIRES, JOB_LIFETIME_MAX, JobSubject, Lane, Tenant, UnixSeconds};
 use crate::service::job::{QueuedJob, Settler};
 
 /// Rest between two sweeps.
 const REST: Duration = Duration::from_secs(30);
 /// Limit of advisories, and of queued jobs, that one sweep looks at.
 const BATCH: usize = 2000;
-/// Age of a job below which it is not looked at, in seconds: most young jobs are taken soon.
-const YOUNG_SECONDS: u64 = 60;
-/// Time after its deadline for which a job is left to the service that has it in work, in seconds.
-const LATE_SECONDS: u64 = 30;
+/// Age of a job below which it is not looked at: most young jobs are taken soon.
+const YOUNG: Duration = Duration::from_secs(60);
+/// Time after its deadline for which a job is left to the service that has it in work.
+const LATE: Duration = Duration::from_secs(30);
 /// Limit of remembered jobs of a tenant.
 const WAITING_MAX: usize = 200_000;
 /// Limit of jobs of a lane, likely to miss their deadlines, that one sweep reads again.
@@ -38,7 +38,8 @@ pub(crate) async fn sweep(settler: Settler, tenants: Tenants) {
             backlogs.entry(tenant.clone()).or_default().sweep(tenant, &settler).await;
         }
         for lane in Lane::ALL {
-            let at_risk = backlogs.values().map(|backlog| backlog.at_risk(lane, unix_now()).count()).sum();
+            let at_risk =
+                backlogs.values().map(|backlog| backlog.at_risk(lane, UnixSeconds::now()).count()).sum();
             settler.ledger.metrics.queues.at_risk(lane, at_risk);
         }
         tokio::time::sleep(REST).await;
@@ -106,17 +107,16 @@ struct Backlog {
     waiting: BTreeMap<u64, WaitingJob>,
 }
 
-/// Times are in Unix seconds.
 struct WaitingJob {
     lane: Lane,
-    stored_at: u64,
-    deadline: u64,
+    stored_at: UnixSeconds,
+    deadline: UnixSeconds,
 }
 
 impl WaitingJob {
     /// Returns whether less than a quarter of its life is left.
-    fn is_at_risk(&self, now: u64) -> bool {
-        self.deadline.saturating_sub(now) < self.deadline.saturating_sub(self.stored_at) / 4
+    fn is_at_risk(&self, now: UnixSeconds) -> bool {
+        self.deadline.since(now) < self.deadline.since(self.stored_at) / 4
     }
 }
 
@@ -143,7 +143,7 @@ impl Backlog {
         for (sequence, job) in &self.waiting {
             let lane = lanes.iter().find(|(lane, _)| *lane == job.lane);
             let lane = lane.and_then(|(_, state)| state.as_ref());
-            if job.deadline + LATE_SECONDS < unix_now() {
+            if job.deadline + LATE < UnixSeconds::now() {
                 doomed.push((*sequence, Code::Expired));
             } else if lane.is_some_and(|state| state.has_given_up(*sequence)) {
                 doomed.push((*sequence, Code::AttemptsExhausted));
@@ -153,14 +153,14 @@ impl Backlog {
     }
 
     /// Returns the jobs of a lane that are likely to miss their deadlines.
-    fn at_risk(&self, lane: Lane, now: u64) -> impl Iterator<Item = u64> {
+    fn at_risk(&self, lane: Lane, now: UnixSeconds) -> impl Iterator<Item = u64> {
         let at_risk = self.waiting.iter().filter(move |(_, job)| job.lane == lane && job.is_at_risk(now));
         at_risk.map(|(sequence, _)| *sequence)
     }
 
     /// Forgets jobs that are gone from the middle of the queue, among the first of those at risk.
     async fn forget_answered(&mut self, tenant: &Tenant, settler: &Settler) {
-        let now = unix_now();
+        let now = UnixSeconds::now();
         let read_again: Vec<u64> =
             Lane::ALL.iter().flat_map(|lane| self.at_risk(*lane, now).take(READS_MAX)).collect();
         for sequence in read_again {
@@ -176,12 +176,12 @@ impl Backlog {
         self.waiting = self.waiting.split_off(&head);
         for _ in 0..BATCH.min(WAITING_MAX - self.waiting.len()) {
             let Some(message) = settler.broker.queued_from(tenant, self.read_to).await? else { break };
-            if message.stored_at_ms / 1000 + YOUNG_SECONDS > unix_now() {
+            if message.stored_at.to_seconds() + YOUNG > UnixSeconds::now() {
                 break;
             }
             self.read_to = message.sequence + 1;
             if let Some(subject) = job_subject(tenant, &message, settler) {
-                let (stored_at, deadline) = (message.stored_at_ms / 1000, deadline(&message));
+                let (stored_at, deadline) = (message.stored_at.to_seconds(), deadline(&message));
                 self.waiting.insert(message.sequence, WaitingJob { lane: subject.lane, stored_at, deadline });
             }
         }
@@ -201,9 +201,9 @@ impl Backlog {
     }
 }
 
-/// Returns the deadline in a job's header, in Unix seconds, but at most a day after it was stored.
-fn deadline(message: &StoredMessage) -> u64 {
-    let latest = message.stored_at_ms / 1000 + LIFETIME_SECONDS_MAX;
+/// Returns the deadline in a job's header, but at most a day after it was stored.
+fn deadline(message: &StoredMessage) -> UnixSeconds {
+    let latest = message.stored_at.to_seconds() + JOB_LIFETIME_MAX;
     let stated = message.header(H_EXPIRES).and_then(|expires| expires.parse().ok());
-    stated.map_or(latest, |stated: u64| stated.min(latest))
+    stated.map_or(latest, |stated| UnixSeconds(stated).min(latest))
 }

@@ -3,6 +3,8 @@
 mod frames;
 mod headers;
 
+use std::time::Duration;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
 use sealprove::circuit::Circuit;
 use sealprove::circuits::credentials::membership::Membership;
@@ -188,14 +190,14 @@ fn paddings() -> Vec<Seed> {
 }
 
 fn key(byte: u8) -> BundleKey {
-    const DAY: u64 = 86_400;
+    const DAY: Duration = Duration::from_secs(86_400);
     BundleKey {
         id: key_id(Scheme::X25519, &[byte; 32]),
         scheme: Scheme::X25519,
         public_key: Base64(vec![byte; 32]),
         seal_from: NOW - DAY,
-        seal_until: NOW + 30 * DAY,
-        open_until: NOW + 60 * DAY,
+        seal_until: NOW + DAY * 30,
+        open_until: NOW + DAY * 60,
     }
 }
 
@@ -206,7 +208,7 @@ fn bundles() -> Vec<Seed> {
         identity: identity().identity(),
         serial: 7,
         issued_at: NOW,
-        expires_at: NOW + 30 * 86_400,
+        expires_at: NOW + Duration::from_secs(30 * 86_400),
         keys: vec![key(9), key(10)],
         circuits: vec![
             BundleCircuit::from(&ZcashPczt::default().descriptor()),
@@ -228,8 +230,8 @@ fn bundles() -> Vec<Seed> {
         ("key-that-is-no-object", edited("/keys/0", json!(7))),
         ("key-of-another-length", edited("/keys/0/public_key", json!("AQID"))),
         ("key-id-that-does-not-follow", edited("/keys/0/id", json!(KEY_ID))),
-        ("key-never-sealed-to", edited("/keys/0/seal_until", json!(NOW - 2 * 86_400))),
-        ("key-that-can-strand-a-job", edited("/keys/0/open_until", json!(NOW + 30 * 86_400))),
+        ("key-never-sealed-to", edited("/keys/0/seal_until", json!(NOW.0 - 2 * 86_400))),
+        ("key-that-can-strand-a-job", edited("/keys/0/open_until", json!(NOW.0 + 30 * 86_400))),
         ("expires-at-the-end-of-time", edited("/expires_at", json!(u64::MAX))),
         ("expired", edited("/expires_at", json!(NOW))),
         (

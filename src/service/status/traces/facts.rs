@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::audit::JobEnd;
-use crate::protocol::{Timings, TraceParent};
+use crate::protocol::{Timings, TraceParent, UnixMillis};
 
 /// A settled job whose spans are sent.
 pub(super) struct TracedJob {
@@ -12,16 +12,16 @@ pub(super) struct TracedJob {
     pub(super) end: JobEnd,
     pub(super) work: Work,
     pub(super) times: Times,
-    /// Moment at which it was settled, in Unix milliseconds.
-    pub(super) settled_ms: u64,
+    /// Moment at which it was settled.
+    pub(super) settled: UnixMillis,
 }
 
-/// Moments in a job's life that the service itself has seen, in Unix milliseconds.
+/// Moments in a job's life that the service itself has seen.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    pub(crate) stored_ms: u64,
-    pub(crate) taken_ms: u64,
-    pub(crate) settling_ms: u64,
+    pub(crate) stored: UnixMillis,
+    pub(crate) taken: UnixMillis,
+    pub(crate) settling: UnixMillis,
 }
 
 /// The work on a job by this service.
@@ -29,8 +29,8 @@ pub(crate) struct Times {
 pub(crate) struct Work {
     /// Number of the last attempt, from 1.
     pub(crate) attempt: u32,
-    /// Start of the last attempt, in Unix milliseconds.
-    pub(crate) began_ms: Option<u64>,
+    /// Start of the last attempt.
+    pub(crate) began: Option<UnixMillis>,
     /// Duration of the last attempt.
     pub(crate) last_attempt: Duration,
     /// Duration of all attempts together.

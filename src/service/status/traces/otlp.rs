@@ -21,7 +21,7 @@ use tracing::warn;
 
 use super::facts::TracedJob;
 use crate::http;
-use crate::protocol::{Deployment, JobId, Outcome, millis};
+use crate::protocol::{Deployment, JobId, Outcome, UnixMillis};
 
 /// Where a collector takes spans, and in which form (OTLP specification, "OTLP/HTTP Request").
 const PATH: &str = "/v1/traces";
@@ -30,8 +30,8 @@ const PROTOBUF: &str = "application/x-protobuf";
 const BATCH: usize = 64;
 /// How long spans wait for company.
 const COMPANY: Duration = Duration::from_millis(500);
-/// A job that has waited for longer begins a trace of its own, in milliseconds.
-const LATE_MS: u64 = 5 * 60 * 1000;
+/// A job that has waited for longer begins a trace of its own.
+const LATE: Duration = Duration::from_secs(5 * 60);
 
 /// Who sends them.
 pub(super) fn resource(deployment: &Deployment) -> Resource {
@@ -78,10 +78,10 @@ fn request(resource: Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
 
 /// A job's own span, and those of its parts below it.
 fn spans(traced: &TracedJob) -> Vec<Span> {
-    let TracedJob { trace, end, work, times, settled_ms } = traced;
-    let is_late = times.taken_ms.saturating_sub(times.stored_ms) > LATE_MS;
+    let TracedJob { trace, end, work, times, settled } = traced;
+    let is_late = times.taken.since(times.stored) > LATE;
     let (theirs, their_span) = (bytes(trace.trace_id()), bytes(trace.parent_id()));
-    let mut job = Span { kind: SpanKind::Consumer.into(), ..span("job", times.stored_ms, *settled_ms) };
+    let mut job = Span { kind: SpanKind::Consumer.into(), ..span("job", times.stored, *settled) };
     job.attributes = described(traced);
     if is_late {
         job.trace_id = bytes(JobId::random().as_str());
@@ -100,14 +100,14 @@ fn spans(traced: &TracedJob) -> Vec<Span> {
         parent_span_id: parent.span_id.clone(),
         ..span(name, from, to)
     };
-    let began = work.began_ms.unwrap_or(times.settling_ms);
+    let began = work.began.unwrap_or(times.settling);
     let mut parts = vec![
-        below(&job, "queue", times.stored_ms, times.taken_ms),
-        below(&job, "admission", times.taken_ms, began),
-        below(&job, "settle", times.settling_ms, *settled_ms),
+        below(&job, "queue", times.stored, times.taken),
+        below(&job, "admission", times.taken, began),
+        below(&job, "settle", times.settling, *settled),
     ];
-    if work.began_ms.is_some() {
-        let chamber = below(&job, "chamber", began, began.saturating_add(millis(work.last_attempt)));
+    if work.began.is_some() {
+        let chamber = below(&job, "chamber", began, began + work.last_attempt);
         // One after the other, as they were done; a job process says how long, not when.
         let mut at = began;
         let steps = [
@@ -117,9 +117,10 @@ fn spans(traced: &TracedJob) -> Vec<Span> {
             ("verify", work.timings.verified),
             ("seal", work.sealed_ms),
         ];
-        for (name, took) in steps.into_iter().filter_map(|(name, took)| Some((name, took?))) {
-            parts.push(below(&chamber, name, at, at.saturating_add(took)));
-            at = at.saturating_add(took);
+        for (name, took_ms) in steps.into_iter().filter_map(|(name, took_ms)| Some((name, took_ms?))) {
+            let end = at + Duration::from_millis(took_ms);
+            parts.push(below(&chamber, name, at, end));
+            at = end;
         }
         parts.push(chamber);
     }
@@ -127,14 +128,14 @@ fn spans(traced: &TracedJob) -> Vec<Span> {
     parts
 }
 
-/// A span of this service between two times, in Unix milliseconds.
-fn span(name: &str, from: u64, to: u64) -> Span {
+/// A span of this service between two points in time.
+fn span(name: &str, from: UnixMillis, to: UnixMillis) -> Span {
     Span {
         span_id: bytes(&JobId::random().as_str()[..16]),
         name: name.to_owned(),
         kind: SpanKind::Internal.into(),
-        start_time_unix_nano: from.saturating_mul(1_000_000),
-        end_time_unix_nano: to.max(from).saturating_mul(1_000_000),
+        start_time_unix_nano: from.0.saturating_mul(1_000_000),
+        end_time_unix_nano: to.max(from).0.saturating_mul(1_000_000),
         // Sampled, like the trace that it is of.
         flags: 1,
         ..Span::default()
@@ -187,19 +188,19 @@ mod tests {
     use crate::service::status::Work;
 
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    const STORED: u64 = 1_800_000_000_000;
+    const STORED: UnixMillis = UnixMillis(1_800_000_000_000);
+    const MS: Duration = Duration::from_millis(1);
 
-    fn spans_after(waited_ms: u64) -> Vec<Span> {
+    fn spans_after(waited: Duration) -> Vec<Span> {
         let end = json!({
             "tenant": "default", "lane": "express", "circuit": "a-v1", "job": "00112233445566778899aabbccddeeff",
             "settled_by": "delivery", "attempt": 2, "outcome": "failed", "code": "TIMEOUT",
         });
-        let taken = STORED + waited_ms;
-        let times = Times { stored_ms: STORED, taken_ms: taken, settling_ms: taken + 20 };
-        let work =
-            Work { began_ms: Some(taken + 5), last_attempt: Duration::from_millis(10), ..Work::default() };
+        let taken = STORED + waited;
+        let times = Times { stored: STORED, taken, settling: taken + MS * 20 };
+        let work = Work { began: Some(taken + MS * 5), last_attempt: MS * 10, ..Work::default() };
         let (trace, end) = (TRACE.parse().unwrap(), serde_json::from_value(end).unwrap());
-        spans(&TracedJob { trace, end, work, times, settled_ms: times.settling_ms + 3 })
+        spans(&TracedJob { trace, end, work, times, settled: times.settling + MS * 3 })
     }
 
     fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
@@ -209,12 +210,12 @@ mod tests {
     #[test]
     fn a_job_is_part_of_its_clients_trace_unless_it_has_waited_for_long() {
         let (theirs, their_span) = (bytes(&TRACE[3..35]), bytes(&TRACE[36..52]));
-        let soon = spans_after(LATE_MS);
+        let soon = spans_after(LATE);
         assert!(soon.iter().all(|span| span.trace_id == theirs));
         let job = named(&soon, "job");
         assert_eq!((&job.parent_span_id, job.links.len()), (&their_span, 0));
 
-        let late = spans_after(LATE_MS + 1);
+        let late = spans_after(LATE + MS);
         assert!(late.iter().all(|span| span.trace_id == late[0].trace_id && span.trace_id != theirs));
         let job = named(&late, "job");
         assert!(job.parent_span_id.is_empty());
@@ -223,15 +224,15 @@ mod tests {
 
     #[test]
     fn a_span_says_what_failed_and_when_its_parts_were() {
-        let spans = spans_after(7);
+        let spans = spans_after(MS * 7);
         let failed = Status { message: "TIMEOUT".to_owned(), code: StatusCode::Error.into() };
         assert_eq!(named(&spans, "job").status, Some(failed));
         let mut names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["admission", "chamber", "job", "queue", "settle"]);
         let chamber = named(&spans, "chamber");
-        assert_eq!(chamber.start_time_unix_nano, (STORED + 12) * 1_000_000);
-        assert_eq!(chamber.end_time_unix_nano, (STORED + 22) * 1_000_000);
+        assert_eq!(chamber.start_time_unix_nano, (STORED + MS * 12).0 * 1_000_000);
+        assert_eq!(chamber.end_time_unix_nano, (STORED + MS * 22).0 * 1_000_000);
         let keys: Vec<_> = named(&spans, "job").attributes.iter().map(|pair| pair.key.as_str()).collect();
         assert!(!keys.contains(&"sealprove.peak_bytes"), "what is not known is left out");
     }
