@@ -1,4 +1,6 @@
 //! Exponential backoff with jitter, without an end.
+//!
+//! Every retry in the program waits by one of these. The caller decides when to give up.
 
 use std::time::Duration;
 

@@ -2,7 +2,10 @@
 //!
 //! A client connects, publishes and reads from any replica. A service holds a [`Broker`](broker::Broker), pulls
 //! [deliveries](Delivery), takes a [lease](LeasedJob) on each job, and acknowledges it with the evidence that its
-//! answer is [settled](Settled). This room is public for that example alone; its interface may change in any release.
+//! answer is [settled](Settled).
+//!
+//! This module is public only for the programs in its documentation that must not compile. Its interface may change in any
+//! release.
 //!
 //! **Architecture Invariant:** no other file spells `$JS.`, the name of a stream or an acknowledgement.
 

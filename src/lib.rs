@@ -94,7 +94,7 @@ pub use cli::main;
 #[cfg(all(test, feature = "service", feature = "credentials"))]
 mod testkit;
 
-/// The README's program compiles.
+/// The README, whose program must compile.
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,9 +1,8 @@
 //! The broker's accounts for a deployment with tenants: one that owns all streams, and one for each tenant, which
 //! reaches its own jobs, answers, states and wake-ups through imports, and nothing else.
 //!
-//! In the exports the broker compares the tenant's token with the importing account, so that no account can name
-//! another's. Who may do what is decided here and printed in two forms: for a server's configuration file, and
-//! as the claims of operator mode. `docs/TENANTS.md` says why each line is there.
+//! The accounts are printed in two forms: for a server's configuration file, and as the claims of operator mode.
+//! `docs/TENANTS.md` explains both. This module decides all permissions and connects to nothing.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use super::names::{ADVISORIES_STREAM, QUEUE_GROUP, STATUS_STREAM, SWEEPER, answe
 use crate::config::{ServiceConfig, UserKey};
 use crate::protocol::{Lane, Tenant};
 
-/// Who the accounts are for.
+/// A deployment whose accounts are printed.
 #[derive(Debug)]
 pub struct Deployment<'a> {
     /// The service's configuration, which names the tenants and their users.
@@ -29,14 +28,14 @@ pub struct Deployment<'a> {
 #[derive(Debug)]
 struct Account {
     name: Tenant,
-    /// Whether it owns the streams.
+    /// True for the owner of the streams, false for a tenant.
     owns_streams: bool,
     exports: Vec<Export>,
     imports: Vec<Import>,
     users: Vec<User>,
 }
 
-/// Whether requests go to the owner of a subject, or messages come from it.
+/// The direction of an export: requests go to its owner, or messages come from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
@@ -53,17 +52,17 @@ impl Kind {
     }
 }
 
-/// What the owner of the streams lets others reach.
+/// A subject that the owner of the streams offers to other accounts.
 #[derive(Debug)]
 struct Export {
     what: &'static str,
     kind: Kind,
     subject: String,
-    /// Which token must be the importing account's name, counted from 1.
+    /// Position of the token that must be the importing account's name, counted from 1.
     account_token: Option<usize>,
 }
 
-/// What a tenant reaches, on the same subject as its owner has it.
+/// A subject that a tenant's account reaches, under the same name as in the owner's account.
 #[derive(Debug)]
 struct Import {
     what: &'static str,
@@ -71,7 +70,7 @@ struct Import {
     subject: String,
 }
 
-/// Someone who connects with an nkey.
+/// A user, who connects with an nkey.
 #[derive(Debug)]
 struct User {
     what: &'static str,
@@ -81,8 +80,9 @@ struct User {
 }
 
 impl User {
-    /// The prefix of the user's inboxes: nobody else of its account may listen there.
+    /// Returns the prefix of the user's inboxes.
     fn inbox_prefix(key: &UserKey) -> String {
+        // With the common prefix `_INBOX`, every user of an account could read the replies to all others.
         format!("_INBOX_{}", key.as_str())
     }
 
@@ -94,7 +94,7 @@ impl User {
 }
 
 impl Deployment<'_> {
-    /// The name of a tenant that has the name of the account which owns the streams.
+    /// Returns the tenant that has the name of the account which owns the streams, if there is one.
     pub fn clash(&self) -> Option<&Tenant> {
         self.config.tenants.names().find(|tenant| *tenant == self.account)
     }
@@ -107,20 +107,24 @@ impl Deployment<'_> {
             imports: Vec::new(),
             users: self.service_users().into_iter().chain(self.admin_users()).collect(),
         };
-        let of_tenant = |tenant: &Tenant| Account {
+        let tenants = self.config.tenants.names().map(|tenant| Account {
             name: tenant.clone(),
             owns_streams: false,
             exports: Vec::new(),
             imports: self.imports(tenant),
             users: self.tenant_users(tenant),
-        };
-        let tenants = self.config.tenants.names().map(of_tenant);
+        });
         [owner].into_iter().chain(tenants).collect()
     }
 
-    /// One set for all tenants: adding a tenant changes nothing here.
+    /// Returns the exports, one set for all tenants.
     fn exports(&self) -> Vec<Export> {
+        // The broker compares the bound token with the name of the importing account, so no account can name another
+        // tenant. Permissions inside one account would be no such boundary: a publisher chooses a reply subject, and
+        // the broker publishes there without a check.
         let prefix = self.config.prefix.prefix();
+        // Direct gets with the message's subject at the end of their own, where permissions apply to it. The other form
+        // names it in the payload, which the broker checks against no permission.
         let answers = format!("$JS.API.DIRECT.GET.*.{prefix}.answer.");
         let states = format!("$JS.API.DIRECT.GET.{STATUS_STREAM}.{prefix}.status.");
         let bound = |what, kind, before: String, after: &str| {
@@ -135,7 +139,7 @@ impl Deployment<'_> {
             bound("take a job back", Kind::Service, format!("{prefix}.cancel."), ".*"),
             bound("hear of an answer", Kind::Stream, format!("{prefix}.live."), ".*"),
             Export {
-                what: "the signed bundle, the same for everybody",
+                what: "the signed bundle, the same for every tenant",
                 kind: Kind::Service,
                 subject: self.config.prefix.bundle(),
                 account_token: None,
@@ -144,14 +148,14 @@ impl Deployment<'_> {
     }
 
     fn imports(&self, tenant: &Tenant) -> Vec<Import> {
-        let request = |what, subject| Import { what, kind: Kind::Service, subject };
+        let requests = self.requests(tenant);
         let mut imports: Vec<Import> =
-            self.requests(tenant).map(|(what, subject)| request(what, subject)).collect();
+            requests.map(|(what, subject)| Import { what, kind: Kind::Service, subject }).collect();
         imports.push(Import { what: "hear of an answer", kind: Kind::Stream, subject: self.live(tenant) });
         imports
     }
 
-    /// What a tenant may ask or send, subject by subject.
+    /// Returns the subjects on which a tenant may send, each with its purpose.
     fn requests(&self, tenant: &Tenant) -> impl Iterator<Item = (&'static str, String)> {
         let (subjects, prefix) = (&self.config.prefix, self.config.prefix.prefix());
         let answers = answers_stream(tenant);
@@ -173,16 +177,18 @@ impl Deployment<'_> {
 
     fn tenant_users(&self, tenant: &Tenant) -> Vec<User> {
         let limits = self.config.tenants.limits(tenant);
-        let user = |key| {
+        let users = limits.users.iter().map(|key| {
             let publish = self.requests(tenant).map(|(_, subject)| subject).collect();
             User::new("a client", key, publish, vec![self.live(tenant)])
-        };
-        limits.users.iter().map(user).collect()
+        });
+        users.collect()
     }
 
-    /// What a service does: `*` stands for streams, of which this account has no others than a deployment's.
+    /// Returns the users of services.
     fn service_users(&self) -> Vec<User> {
         let (subjects, prefix) = (&self.config.prefix, self.config.prefix.prefix());
+        // `*` stands for a stream: this account has no others than the deployment's, and with names every new tenant
+        // would change this user. Only the administrator may make and delete streams.
         let mut publish: Vec<String> = [
             "$JS.API.INFO",
             "$JS.API.STREAM.INFO.*",
@@ -194,6 +200,7 @@ impl Deployment<'_> {
         .to_vec();
         publish.extend([format!("{prefix}.answer.*.*"), subjects.statuses()]);
         for lane in Lane::ALL {
+            // The broker requires a consumer's filter in this subject, so only a lane's own consumer can be restored.
             publish.push(format!("$JS.API.CONSUMER.CREATE.*.{lane}.{prefix}.job.*.{lane}.*.*"));
         }
         let lanes = Lane::ALL.map(|lane| format!("*.{lane}"));
@@ -203,7 +210,7 @@ impl Deployment<'_> {
             publish.push(format!("$JS.ACK.{consumer}.>"));
             publish.push(format!("$JS.ACK.*.*.{consumer}.>"));
         }
-        // Replies to what tenants ask.
+        // The broker rewrites the reply subject of a request from another account to one of these.
         publish.push("_R_.>".to_owned());
         let group = QUEUE_GROUP;
         let hears = vec![
@@ -211,11 +218,11 @@ impl Deployment<'_> {
             format!("{} {group}", subjects.cancels()),
             subjects.lives(),
         ];
-        let user = |key| User::new("a service", key, publish.clone(), hears.clone());
-        self.services.iter().map(user).collect()
+        let services = self.services.iter();
+        services.map(|key| User::new("a service", key, publish.clone(), hears.clone())).collect()
     }
 
-    /// What `sealprove streams` does, and the deletion of a tenant's streams.
+    /// Returns the users of `sealprove streams`, who may also delete a tenant's streams.
     fn admin_users(&self) -> Vec<User> {
         let publish = [
             "$JS.API.INFO",
@@ -225,15 +232,15 @@ impl Deployment<'_> {
             "$JS.API.STREAM.DELETE.*",
             "$JS.API.CONSUMER.INFO.*.*",
             "$JS.API.CONSUMER.CREATE.*.*.>",
-        ];
-        let user =
-            |key| User::new("`sealprove streams`", key, publish.map(str::to_owned).to_vec(), Vec::new());
-        self.admins.iter().map(user).collect()
+        ]
+        .map(str::to_owned);
+        let admins = self.admins.iter();
+        admins.map(|key| User::new("`sealprove streams`", key, publish.to_vec(), Vec::new())).collect()
     }
 }
 
 impl Deployment<'_> {
-    /// The `accounts` block of a server's configuration.
+    /// Returns the `accounts` block of a server's configuration.
     pub fn to_conf(&self) -> String {
         let mut text = String::from(
             "# The accounts of a sealprove deployment, written by `sealprove tenants accounts`. Include this file in\n\
@@ -247,17 +254,18 @@ impl Deployment<'_> {
         text
     }
 
-    /// The same as the claims of operator mode (JWT): `nats` of each account and of each user.
+    /// Returns the same as the claims of operator mode (JWT): `nats` of each account and of each user.
     pub fn to_claims(&self) -> Value {
-        let claims = |account: &Account| (account.name.to_string(), account.to_claims(self.account));
-        Value::Object(self.accounts().iter().map(claims).collect())
+        let accounts = self.accounts().into_iter();
+        let claims = accounts.map(|account| (account.name.to_string(), account.to_claims(self.account)));
+        Value::Object(claims.collect())
     }
 }
 
 impl Account {
     fn to_conf(&self, owner: &Tenant) -> String {
         let who = if self.owns_streams {
-            "# Owns all streams. Services and `sealprove streams` connect here, and nobody else."
+            "# Owns all streams. Only services and `sealprove streams` connect here."
         } else {
             "# A tenant: it reaches what it imports, and has no streams of its own."
         };
@@ -270,8 +278,7 @@ impl Account {
         }
         if self.users.is_empty() {
             lines.push(
-                "    # Nobody may connect: make a user with `sealprove tenants user`, and name it."
-                    .to_owned(),
+                "    # It has no user yet: make one with `sealprove tenants user`, and name it.".to_owned(),
             );
         }
         lines.extend(list("users", self.users.iter().flat_map(User::to_conf)));
@@ -301,7 +308,7 @@ impl Account {
     }
 }
 
-/// A list in a server's configuration, line by line.
+/// Returns the lines of a list in a server's configuration.
 fn list(name: &str, items: impl Iterator<Item = String>) -> Vec<String> {
     let lines = items.map(|line| format!("      {line}"));
     [format!("    {name}: [")].into_iter().chain(lines).chain(["    ]".to_owned()]).collect()

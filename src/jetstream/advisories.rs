@@ -1,4 +1,6 @@
-//! Advisories: the broker's word that it has given a message up.
+//! Advisories: the broker's notice that it has given a message up.
+//!
+//! The broker publishes an advisory at most once, so a stream captures them. The sweeper fetches them from there.
 
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::{Context, Message};
@@ -8,7 +10,7 @@ use serde::Deserialize;
 use super::names::{ADVISORIES_STREAM, SWEEPER, tenant_of_jobs_stream};
 use crate::protocol::Tenant;
 
-/// One advisory, which comes again unless it is acknowledged.
+/// An advisory. It is delivered again unless it is acknowledged.
 pub(crate) struct Advisory {
     /// The tenant and the stream sequence of the job that was given up; `None` where it names no job stream.
     pub(crate) given_up: Option<(Tenant, u64)>,
@@ -30,8 +32,9 @@ impl Advisory {
         Advisory { given_up, message }
     }
 
-    /// Removes it; returns whether the broker took that.
+    /// Removes it; returns whether that could be sent.
     pub(crate) async fn ack(&self) -> bool {
+        // Without waiting for a reply: an advisory that comes again finds its job answered, which costs one read.
         self.message.ack().await.is_ok()
     }
 }
@@ -40,6 +43,7 @@ impl Advisory {
 pub(crate) async fn fetch(context: &Context, most: usize) -> Vec<Advisory> {
     let Ok(stream) = context.get_stream_no_info(ADVISORIES_STREAM).await else { return Vec::new() };
     let Ok(consumer) = stream.get_consumer::<pull::Config>(SWEEPER).await else { return Vec::new() };
+    // Without a heartbeat: a batch that has one loses wake-ups in async-nats 0.51, and with them messages.
     let Ok(batch) = consumer.fetch().max_messages(most).messages().await else { return Vec::new() };
     batch.filter_map(async |message| message.ok().map(Advisory::new)).collect().await
 }

@@ -15,7 +15,7 @@ use crate::protocol::{
     TraceParent,
 };
 
-/// An answer that is not stored yet: its headers and its payload.
+/// An answer that is not stored yet.
 pub(crate) struct Offer {
     pub(crate) header: AnswerHeader,
     pub(crate) payload: Vec<u8>,
@@ -41,7 +41,7 @@ pub(crate) struct StoredAnswer {
 }
 
 impl Offer {
-    /// Makes the answer of the network side: a code, and nothing else.
+    /// Creates the answer of the network side: a code, and nothing else.
     pub(crate) fn code(subject: &JobSubject, code: Code, attempt: u32, timings: Timings) -> Self {
         Offer {
             header: AnswerHeader::unauthenticated(code),
@@ -57,6 +57,8 @@ impl Offer {
 
 impl From<&StoredMessage> for StoredAnswer {
     fn from(message: &StoredMessage) -> Self {
+        // Headers that are not of this protocol do not make it less of an answer: the stream takes no second message
+        // on this subject.
         let header = AnswerHeader::parse(|name| message.header(name));
         let (code, mode) = header.map(|header| (header.code, header.mode)).unzip();
         StoredAnswer { code, mode, bytes: message.payload.len() as u64 }
@@ -68,7 +70,7 @@ impl Settled {
         Settled { tenant: tenant.clone(), job: job.clone(), stored, is_ours }
     }
 
-    /// The answer in the stream.
+    /// Returns the answer in the stream.
     pub(crate) fn stored(&self) -> StoredAnswer {
         self.stored
     }
@@ -101,14 +103,18 @@ pub(super) async fn store(
     if let Some(trace) = trace {
         headers.insert(H_TRACE, trace.as_str());
     }
-    // The wrong build that the chaos tests must find out replaces another's answer.
+    // Compare-and-set on an empty subject: of any number of services that race, one wins. The wrong build that the chaos
+    // tests must find does without.
     if !cfg!(sealprove_wrong = "stores_without_compare") {
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
     }
+    // The broker's acknowledgement says only that some stream has stored it. With this header it is the stream that
+    // answers are read from.
     headers.insert(NATS_EXPECTED_STREAM, answers_stream(tenant).as_str());
     match publish(client, subject, headers, offer.payload.clone()).await {
         Ok(()) => Ok(Settled::new(tenant, job, offer.stored(), true)),
-        // The publish may have been stored and its acknowledgement lost, or another answer was first.
+        // No error tells whether there is an answer. A lost race may be 10071, 10077 or, with three replicas, 10164,
+        // which also stands for a publish that is under way; after a time-out this very answer may be stored.
         Err(cause) => find(client, subjects, tenant, job).await.ok().flatten().ok_or(cause),
     }
 }
@@ -116,7 +122,7 @@ pub(super) async fn store(
 /// Finds a job's answer, as the stream's leader has it.
 ///
 /// # Errors
-/// When the leader cannot be asked.
+/// When the leader cannot be asked: then it is not known whether there is an answer.
 pub(super) async fn find(
     client: &Client,
     subjects: &Subjects,

@@ -1,5 +1,6 @@
-//! The service's own connection, on which the broker alone speaks: it reads from leaders, stores answers and
-//! states, and removes what is answered.
+//! The service's own connection: it reads from leaders, stores answers and states, and removes what is answered.
+//!
+//! Only the broker sends on it, never a publisher: no message of a submitter can interrupt the leases that are kept here.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -21,7 +22,7 @@ use crate::config::ServiceConfig;
 use crate::metrics::Metrics;
 use crate::protocol::{JobId, JobSubject, Lane, Status, Subjects, Tenant, TraceParent};
 
-/// A handle to the broker, for everything that is decided by its word.
+/// A handle to the broker, for everything that is decided by its state.
 #[derive(Clone)]
 pub(crate) struct Broker {
     client: Client,
@@ -35,17 +36,17 @@ impl Broker {
         Broker { context: jetstream::new(client.clone()), client, subjects, metrics }
     }
 
-    /// The connection.
+    /// Returns the connection.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The subjects of the deployment.
+    /// Returns the subjects of the deployment.
     pub(crate) fn subjects(&self) -> &Subjects {
         &self.subjects
     }
 
-    /// The counters of what happens at the broker.
+    /// Returns the metrics in which failed requests are counted.
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
@@ -80,6 +81,8 @@ impl Broker {
         // Cannot panic: a struct of numbers and strings.
         let payload = serde_json::to_vec(status).expect("a status serialises");
         let subject = self.subjects.status(&status.tenant, &status.job);
+        // Without compare-and-set: of two services the last writer wins. At worst a crash is not counted, and the job is
+        // tried once more.
         publish(&self.client, subject, HeaderMap::new(), payload).await
     }
 
@@ -139,6 +142,7 @@ impl Broker {
 
     async fn erase_message(&self, tenant: &Tenant, sequence: u64) {
         let stream = self.context.get_stream_no_info(jobs_stream(tenant)).await;
+        // Deleting overwrites the bytes on disk. An acknowledgement would remove the message and leave them there.
         if let Ok(stream) = stream
             && stream.delete_message(sequence).await.is_err()
         {
@@ -192,6 +196,8 @@ pub(crate) async fn clock_offset(client: &Client) -> Option<f64> {
     struct Clock {
         ts: String,
     }
+    // Any request of the API would do; every deployment has this stream, and a service may ask about it. The time of the
+    // reply's way back counts as an offset, which is little beside the minute that is allowed.
     let reply = client.request(format!("$JS.API.STREAM.INFO.{STATUS_STREAM}"), "".into()).await.ok()?;
     let clock: Clock = serde_json::from_slice(&reply.payload).ok()?;
     let theirs = humantime::parse_rfc3339(&clock.ts).ok()?;

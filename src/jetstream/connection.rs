@@ -1,4 +1,7 @@
-//! Connecting to the broker.
+//! Connecting to the broker, with the credentials and the TLS settings of the configuration.
+//!
+//! Clients, services and operators connect here. A file that cannot be used is an error here, with its name, before the
+//! NATS library passes over it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,24 +14,25 @@ use async_nats::{Client, Event, ServerAddr, ServerError};
 use crate::backoff::Waits;
 use crate::config::{NatsConfig, TlsConfig};
 
-/// How long one request may take.
+/// Time limit of one request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the connection is probed; after two probes without an answer it is given up.
+/// Interval at which the connection is probed. After two probes without an answer it is given up, so a broker that is
+/// away is noticed within nine seconds; the library's own interval would take three minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(3);
 /// The first and the longest wait before the next attempt to connect.
 const RECONNECT_WAITS: Waits = Waits::between(Duration::from_millis(50), Duration::from_secs(4));
 
-/// Why there is no connection.
+/// A connection cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// A file that the configuration names cannot be used.
     #[error("read {what} {path}")]
     File {
-        /// What it should hold.
+        /// Expected content.
         what: &'static str,
-        /// Where it is.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: io::Error,
     },
     /// `certificate` and `key` come together.
@@ -37,9 +41,9 @@ pub enum ConnectError {
     /// An address is not one.
     #[error("{url} is no address of a broker; write nats://host:4222 or tls://host:4222")]
     Address {
-        /// What stands in its place.
+        /// The configured address.
         url: String,
-        /// Why it is none.
+        /// The cause.
         source: io::Error,
     },
     /// The broker cannot be reached or refuses.
@@ -47,19 +51,20 @@ pub enum ConnectError {
     Broker {
         /// Its address.
         url: String,
-        /// What may be wrong with the configuration.
+        /// The settings that may be wrong.
         settings: &'static str,
-        /// What happened.
+        /// The cause.
         source: async_nats::ConnectError,
     },
 }
 
 impl NatsConfig {
-    /// The options of a connection called `name`.
+    /// Returns the options of a connection called `name`.
     ///
     /// # Errors
     /// When a file or an address that the configuration names cannot be used.
     pub async fn options(&self, name: &str) -> Result<async_nats::ConnectOptions, ConnectError> {
+        // The library would report a malformed address as a failed connection, and services would try again forever.
         for url in self.addresses() {
             url.parse::<ServerAddr>().map_err(|source| ConnectError::Address { url, source })?;
         }
@@ -72,12 +77,19 @@ impl NatsConfig {
             options = options.user_and_password(name, password);
         }
         if let Some(path) = &self.credentials {
-            let file = |source| ConnectError::File { what: "credentials", path: path.clone(), source };
-            options = options.credentials_file(path).await.map_err(file)?;
+            options = options.credentials_file(path).await.map_err(|source| ConnectError::File {
+                what: "credentials",
+                path: path.clone(),
+                source,
+            })?;
         }
         if let Some(path) = &self.nkey {
-            let file = |source| ConnectError::File { what: "the nkey seed", path: path.clone(), source };
-            let seed = tokio::fs::read_to_string(path).await.map_err(file)?;
+            let seed = tokio::fs::read_to_string(path).await.map_err(|source| ConnectError::File {
+                what: "the nkey seed",
+                path: path.clone(),
+                source,
+            })?;
+            // Editors and `echo` end the file with a newline, which is not part of the seed.
             options = options.nkey(seed.trim().to_owned());
         }
         if let Some(prefix) = &self.inbox_prefix {
@@ -89,11 +101,13 @@ impl NatsConfig {
         }
     }
 
-    /// Connects, once. What the broker refuses later is a warning in the log: to whoever asked it looks like no answer.
+    /// Connects, with a single attempt.
     ///
     /// # Errors
     /// When that fails.
     pub async fn connect(&self, name: &str) -> Result<Client, ConnectError> {
+        // The broker reports a missing permission as an event of the connection alone. The request that lacked it ends
+        // in a time-out, which would send the user looking elsewhere.
         let options = self.options(name).await?.event_callback(async |event| {
             if let Event::ServerError(ServerError::Other(refused)) = event {
                 tracing::warn!("the broker says: {refused}; are user, tenant and inbox_prefix right?");
@@ -103,8 +117,8 @@ impl NatsConfig {
             Some(_) => "address, credentials and [nats.tls] (authority, first)",
             None => "address and credentials",
         };
-        let broker = |source| ConnectError::Broker { url: self.shown(), settings, source };
-        options.connect(self.addresses()).await.map_err(broker)
+        let connected = options.connect(self.addresses()).await;
+        connected.map_err(|source| ConnectError::Broker { url: self.shown(), settings, source })
     }
 }
 
@@ -113,6 +127,7 @@ impl TlsConfig {
         &self,
         mut options: async_nats::ConnectOptions,
     ) -> Result<async_nats::ConnectOptions, ConnectError> {
+        // Even where the address says `nats://`: the library would send the credentials in clear.
         options = options.require_tls(true);
         if self.first {
             options = options.tls_first();
@@ -133,8 +148,9 @@ impl TlsConfig {
     }
 }
 
-/// At least one, and nothing that looks like one and is none: the library passes over what it cannot read.
+/// Checks that a file holds at least one certificate and no broken one.
 fn has_certificates(what: &'static str, path: &Path) -> Result<(), ConnectError> {
+    // The library passes over a certificate that it cannot read, and then trusts fewer authorities than the file lists.
     let unusable = |error| unusable(what, path, error);
     let mut certificates = CertificateDer::pem_file_iter(path).map_err(unusable)?.peekable();
     if certificates.peek().is_none() {
@@ -146,13 +162,13 @@ fn has_certificates(what: &'static str, path: &Path) -> Result<(), ConnectError>
 fn unusable(what: &'static str, path: &Path, error: pem::Error) -> ConnectError {
     let source = match error {
         pem::Error::Io(error) => error,
-        // Its words may be what stands in the file.
+        // The parser's message may quote the file, which may be a private key.
         _ => io::Error::new(io::ErrorKind::InvalidData, "it holds none in PEM, or a broken one"),
     };
     ConnectError::File { what, path: path.to_owned(), source }
 }
 
-/// So that a thousand clients do not come back in the same moment.
+/// Returns the wait before an attempt, with jitter: after a restart of the broker, clients come back spread over time.
 fn reconnect_delay(attempts: usize) -> Duration {
     RECONNECT_WAITS.nth(attempts)
 }

@@ -143,7 +143,7 @@ pub(super) struct NeededConsumer {
 }
 
 impl NeededConsumer {
-    /// The consumer of a tenant's lane.
+    /// Returns the consumer of a tenant's lane.
     pub(super) fn for_lane(config: &ServiceConfig, tenant: &Tenant, lane: Lane) -> Self {
         let filter = config.prefix.lane(tenant, lane);
         let in_flight_max = config.tenants.in_flight_max(tenant);
@@ -162,7 +162,7 @@ impl NeededConsumer {
         }
     }
 
-    /// The consumer of the advisories about given-up jobs.
+    /// Returns the consumer of the advisories about given-up jobs.
     fn for_advisories(config: &ServiceConfig) -> Self {
         let filter = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>".to_owned();
         NeededConsumer {

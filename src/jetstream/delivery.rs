@@ -98,7 +98,7 @@ impl Delivery {
         Some(Delivery { message, acknowledgement, sequence, delivered, stored_at })
     }
 
-    /// Number of this delivery of the message, from 1.
+    /// Returns the number of this delivery of the message, from 1.
     pub(crate) fn delivered(&self) -> u32 {
         self.delivered
     }
@@ -106,6 +106,8 @@ impl Delivery {
     /// Takes a lease on the job that the message names, and keeps it until the job is settled or dropped.
     pub(crate) fn lease(self, subjects: &Subjects, ack_wait: Duration) -> Result<LeasedJob, Unnamed> {
         let Delivery { message, acknowledgement, sequence, delivered, stored_at } = self;
+        // The names of the job, and so the subject of its answer, come from the subject that it was delivered on: there the
+        // broker has bound the tenant. Headers and reply subject are the publisher's choice.
         let Ok(subject) = subjects.parse_job(&message.subject) else {
             return Err(Unnamed(Box::new(acknowledgement)));
         };
@@ -128,27 +130,27 @@ impl Unnamed {
 }
 
 impl LeasedJob {
-    /// Names of tenant, lane, circuit and job.
+    /// Returns the names of tenant, lane, circuit and job.
     pub(crate) fn subject(&self) -> &JobSubject {
         &self.subject
     }
 
-    /// Sequence number in the job stream.
+    /// Returns the sequence number in the job stream.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Number of this delivery of the job, from 1.
+    /// Returns the number of this delivery of the job, from 1.
     pub(crate) fn delivered(&self) -> u32 {
         self.delivered
     }
 
-    /// The broker's timestamp of the submission.
+    /// Returns the broker's timestamp of the submission.
     pub(crate) fn stored_at(&self) -> UnixMillis {
         self.stored_at
     }
 
-    /// Time in the queue before this delivery, in milliseconds.
+    /// Returns the time in the queue before this delivery, in milliseconds.
     pub(crate) fn queued_ms(&self) -> u64 {
         self.queued_ms
     }
@@ -158,7 +160,7 @@ impl LeasedJob {
         self.stored_at.elapsed()
     }
 
-    /// The sealed bytes: `enc ‖ ciphertext`.
+    /// Returns the sealed bytes: `enc ‖ ciphertext`.
     pub(crate) fn payload(&self) -> &[u8] {
         &self.message.payload
     }
@@ -183,10 +185,7 @@ impl LeasedJob {
         TraceParent::only(values.map(|value| value.as_str()))
     }
 
-    /// Removes the job from its queue, for its answer is stored; returns whether the broker took it.
-    ///
-    /// Without a lease the job may be another service's delivery, so it is left alone: that service finds the
-    /// answer.
+    /// Removes the answered job from its queue; returns whether the broker took it. Does nothing without a lease.
     ///
     /// # Panics
     /// When `settled` is the evidence of another job.
@@ -194,19 +193,22 @@ impl LeasedJob {
         assert!(settled.is_of(&self.subject), "evidence of another job's answer");
         let mut waits = ACK_WAITS.start();
         for _ in 0..ACK_TRIES {
+            // JetStream takes a late acknowledgement for the delivery that another service has now, and removes the job
+            // under it. That service finds the answer by itself.
             if !self.lease.is_held() {
                 return false;
             }
             if self.acknowledgement.ack().await {
                 return true;
             }
+            // The job may be gone and only the reply lost: a second acknowledgement is taken like the first.
             waits.pause().await;
         }
         false
     }
 
-    /// Hands the job back, to be delivered again after `delay`. Does nothing without a lease: then it is another
-    /// service's already.
+    /// Hands the job back, to be delivered again after `delay`. Does nothing without a lease: the NAK would end the
+    /// delivery of another service.
     pub(crate) async fn nak(self, delay: Duration) {
         if self.lease.is_held() {
             self.acknowledgement.nak(delay).await;
@@ -220,7 +222,7 @@ impl LeasedJob {
     }
 }
 
-/// What JetStream writes into a delivery's reply subject.
+/// The facts that JetStream writes into a delivery's reply subject.
 #[derive(Debug, PartialEq, Eq)]
 struct AckSubject {
     sequence: u64,
@@ -233,12 +235,13 @@ impl AckSubject {
     /// (ADR-15), which in its second form has two more tokens before the stream.
     fn parse(reply: &str) -> Option<Self> {
         let tokens: Vec<&str> = reply.split('.').collect();
-        let tokens = match tokens.len() {
+        // nats-server 2.15 writes the first form, and the second behind its feature flag `js_ack_fc_v2`.
+        let facts = match tokens.len() {
             9 => &tokens[2..],
             11.. => &tokens[4..],
             _ => return None,
         };
-        let [_stream, _consumer, delivered, sequence, _consumer_sequence, nanoseconds, ..] = tokens else {
+        let [_stream, _consumer, delivered, sequence, _consumer_sequence, nanoseconds, ..] = facts else {
             return None;
         };
         Some(AckSubject {

@@ -1,12 +1,14 @@
-//! Headers as they lie in a stream. JetStream gives them out as bytes in JSON, so that a message can be read
-//! which the NATS library could not receive; they are read here no more generously than there.
+//! Headers as they lie in a stream.
+//!
+//! A read from a stream's leader returns them as bytes, also those of a message that the NATS library could not receive.
+//! This parser accepts exactly what the library accepts: the fuzz target `stored_headers` compares the two.
 
 use std::str::FromStr;
 
 use async_nats::StatusCode;
 use async_nats::header::{HeaderName, HeaderValue};
 
-/// The headers of a block (ADR-4), in order; `None` where the NATS library would not read them.
+/// Parses a block of headers (ADR-4), in order; returns `None` where the NATS library would not read them.
 pub fn stored_headers(block: &[u8]) -> Option<Vec<(String, String)>> {
     let mut lines = std::str::from_utf8(block).ok()?.lines().peekable();
     let Some(version) = lines.next() else { return Some(Vec::new()) };

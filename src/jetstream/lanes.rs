@@ -1,4 +1,6 @@
 //! A lane as its consumer reports it.
+//!
+//! Intake, sweeper and metrics ask for this state. Asking takes no message.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::Info;
@@ -50,6 +52,7 @@ impl LaneState {
     /// Returns whether a message that is still in the stream will never be delivered again: it lies behind
     /// everything that the consumer has in flight.
     pub(crate) fn has_given_up(&self, sequence: u64) -> bool {
+        // With nothing in flight, everything that was delivered is behind, wherever the acknowledgement floor stands.
         let idle = self.in_flight == 0 && sequence <= self.delivered;
         idle || sequence <= self.ack_floor
     }

@@ -1,4 +1,7 @@
 //! The lease on a delivery: while it is extended, the broker delivers the job to no other service.
+//!
+//! A lease decides only who may acknowledge a job or hand it back. It does not make the answer unique: a service that was
+//! stopped for a while believes in a lease that it has lost. Compare-and-set does that.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +14,7 @@ use super::acknowledgement::Acknowledgement;
 
 /// Wait before a failed extension is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// Extensions within one `ack_wait`.
+/// Extensions within one `ack_wait`: several may fail, as during an election of 4 to 9 s, before the lease is lost.
 const EXTENSIONS: u32 = 4;
 
 /// A lease, extended by a task of its own until it is dropped.
@@ -25,12 +28,14 @@ impl Lease {
     /// Keeps a lease that began a moment ago and runs out after `ack_wait`.
     pub(super) fn keep(acknowledgement: Acknowledgement, ack_wait: Duration) -> Self {
         let extended = Arc::new(Mutex::new(Instant::now()));
+        // A task of its own, since the job's task waits for its process for minutes.
         let task = tokio::spawn(extend(acknowledgement, ack_wait, extended.clone()));
         Lease { ack_wait, extended, task }
     }
 
-    /// Returns whether the delivery is certainly still this service's, by the monotonic clock.
+    /// Returns whether the delivery is still this service's.
     pub(super) fn is_held(&self) -> bool {
+        // By the monotonic clock: the wall clock may be set while the job runs.
         self.extended.lock().elapsed() < self.ack_wait
     }
 }
@@ -45,7 +50,8 @@ async fn extend(acknowledgement: Acknowledgement, ack_wait: Duration, extended: 
     let mut pause = ack_wait / EXTENSIONS;
     loop {
         tokio::time::sleep(pause).await;
-        // Taken before the request: the broker counts from when it hears of it, which is later.
+        // Taken before the request: the broker counts from the moment at which it receives it, which is later, so the
+        // lease ends here no later than there.
         let sent = Instant::now();
         if acknowledgement.progress().await {
             *extended.lock() = sent;

@@ -1,8 +1,5 @@
-//! A message as it lies in a stream, and the two ways to read it.
-//!
-//! A service reads from the stream's leader (STREAM.MSG.GET, ADR-31), since its decisions depend on it: any other
-//! replica may lag after a fault. There headers travel as base64 in JSON, so a message that the NATS library could
-//! not receive can still be read. A client reads from any replica (direct get), where "not found" means "not yet".
+//! A message as it lies in a stream, and how a client reads it: from any replica (direct get), where "not found" means
+//! "not yet". A service reads from the stream's leader.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::DirectGetErrorKind;
@@ -61,6 +58,7 @@ pub(crate) async fn read_any_replica(
     stream: &str,
     subject: &str,
 ) -> Result<Option<StoredMessage>, ReadError> {
+    // Without asking for the stream's info, which a tenant's account does not reach.
     let stream = context.get_stream_no_info(stream).await.map_err(|error| ReadError::new(subject, error))?;
     match stream.direct_get_last_for_subject(subject).await {
         Ok(found) => Ok(Some(StoredMessage {

@@ -1,4 +1,4 @@
-//! The names of streams and consumers.
+//! The names of streams and consumers. No other module forms them.
 
 use crate::protocol::Tenant;
 

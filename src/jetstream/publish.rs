@@ -16,16 +16,16 @@ pub enum PublishError {
     Refused {
         /// JetStream's error code.
         err_code: u64,
-        /// JetStream's words.
+        /// JetStream's description.
         description: String,
     },
-    /// Nobody listens on that subject: no stream, no leader, or no permission.
+    /// The subject has no responder: no stream, no leader, or no permission.
     #[error("no stream listens there, or it has no leader just now")]
     NoStream,
-    /// The connection's payload limit.
+    /// It exceeds the connection's payload limit, so nothing was sent.
     #[error("larger than the broker takes")]
     TooLarge,
-    /// Whether it was stored is not known.
+    /// No reply came in time. It may be stored.
     #[error("not acknowledged in time")]
     Unknown,
 }
@@ -39,18 +39,19 @@ const ONE_A_SUBJECT: &str = "maximum messages per subject exceeded";
 const MESSAGE_TOO_LARGE: u64 = 10054;
 
 impl PublishError {
-    /// There is a message on this subject already, and the stream takes no second one. The broker has one
-    /// number for this and for a full stream; only its words tell them apart.
+    /// Returns whether there is a message on this subject already, and the stream takes no second one.
     pub(crate) fn is_taken(&self) -> bool {
+        // One code stands for this and for a full stream. Only the description distinguishes a job that is stored from
+        // one that is not.
         matches!(self, PublishError::Refused { err_code: STREAM_LIMIT, description } if description == ONE_A_SUBJECT)
     }
 
-    /// The stream is full.
+    /// Returns whether the stream is full.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, PublishError::Refused { err_code: STREAM_LIMIT, .. }) && !self.is_taken()
     }
 
-    /// It is larger than connection or stream will ever take.
+    /// Returns whether it is larger than connection or stream will ever take.
     #[cfg(feature = "service")]
     pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, PublishError::TooLarge | PublishError::Refused { err_code: MESSAGE_TOO_LARGE, .. })
@@ -64,7 +65,7 @@ struct PublishAck {
     duplicate: bool,
 }
 
-/// Why JetStream refused something.
+/// The reason of a refusal by JetStream.
 #[derive(Deserialize)]
 pub(crate) struct ApiError {
     #[serde(default)]
@@ -73,7 +74,7 @@ pub(crate) struct ApiError {
     pub(crate) description: String,
 }
 
-/// Publishes into a stream and waits for the broker's word.
+/// Publishes into a stream and waits for the broker's acknowledgement.
 ///
 /// # Errors
 /// When it is not stored, or that is not known.
@@ -91,6 +92,8 @@ pub(crate) async fn publish(
     })?;
     match serde_json::from_slice::<PublishAck>(&reply.payload) {
         Ok(PublishAck { error: None, duplicate: false }) => Ok(()),
+        // JetStream drops a duplicate and reports success. It compares a message id, which no message here has, over all
+        // subjects of a stream: what it has kept is another message.
         Ok(PublishAck { error: None, duplicate: true }) => {
             Err(PublishError::Refused { err_code: 0, description: "taken for a duplicate".to_owned() })
         }
@@ -101,7 +104,7 @@ pub(crate) async fn publish(
     }
 }
 
-/// The headers of a message of ours.
+/// Returns these headers as the NATS library takes them.
 pub(crate) fn header_map(headers: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in headers {

@@ -21,7 +21,7 @@ use super::names::jobs_stream;
 
 /// Time that a request waits at the broker.
 pub(crate) const EXPIRES: Duration = Duration::from_secs(2);
-/// Silence after which a request is given up.
+/// Silence after which a request is given up: the broker ends every request within [`EXPIRES`].
 const SILENCE: Duration = Duration::from_secs(5);
 /// Time in which a broker with a leader answers a request that does not wait.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ pub(crate) type Pulled = Result<Option<(Queue, Delivery)>, PullError>;
 /// The requests of one connection. They stay here until they are answered, even if a caller stops waiting.
 pub(crate) struct Pulls {
     client: Client,
-    /// Where deliveries are acknowledged: on this connection, strangers' bytes can end it at any moment.
+    /// The connection on which deliveries are acknowledged: a job's headers can end the other one at any moment.
     broker: Broker,
     sent: u64,
     /// The queues at which a request waits, with that request's number.
@@ -121,16 +121,20 @@ impl Pulls {
         } else {
             json!({ "batch": 1, "no_wait": true })
         };
+        // One message, here and in every request: the lease of each runs from its delivery, also while it lies in a
+        // buffer.
         let number = self.send(queue, &request).await?;
         let answer = async {
             loop {
                 match self.next_answer().await {
+                    // A request that waited at another queue has ended: this says nothing about the queue asked.
                     Some(Answer { pulled: Ok(None), number: of, .. }) if of != number => {}
                     Some(Answer { pulled, .. }) => return pulled,
                     None => return Ok(None),
                 }
             }
         };
+        // A late answer is not lost: the request stays, and the next call takes what it brings.
         tokio::time::timeout(AT_ONCE, answer).await.unwrap_or(Ok(None))
     }
 
@@ -171,6 +175,7 @@ impl Pulls {
 
     async fn next_answer(&mut self) -> Option<Answer> {
         let answered = self.waiting.next().await?;
+        // Other requests at this queue, those that do not wait, have numbers of their own and leave the entry alone.
         if self.asked.get(&answered.queue) == Some(&answered.number) {
             self.asked.remove(&answered.queue);
         }
@@ -187,9 +192,10 @@ impl Pulls {
         let mut pull = Pull::send(&self.client, queue, request).await?;
         self.sent += 1;
         let (number, broker) = (self.sent, self.broker.clone());
+        // Kept here and not by the caller, whose future may be dropped while a message is under way.
         self.waiting.push(Box::pin(async move {
-            let pulled = pull.answer(&broker).await;
-            let pulled = pulled.map(|found| found.map(|delivery| (pull.queue.clone(), delivery)));
+            let answer = pull.answer(&broker).await;
+            let pulled = answer.map(|found| found.map(|delivery| (pull.queue.clone(), delivery)));
             Answer { number, queue: pull.queue, pulled }
         }));
         Ok(number)
@@ -210,6 +216,7 @@ struct Pull {
 impl Pull {
     async fn send(client: &Client, queue: &Queue, request: &Value) -> Result<Self, PullError> {
         let inbox = client.new_inbox();
+        // Not flushed: on one connection the broker handles the subscription before the request.
         let subscriber = client.subscribe(inbox.clone()).await.map_err(PullError::closed)?;
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", jobs_stream(&queue.tenant), queue.lane);
         let payload = request.to_string().into();
@@ -218,15 +225,16 @@ impl Pull {
     }
 
     async fn answer(&mut self, broker: &Broker) -> Result<Option<Delivery>, PullError> {
-        let message = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
-        let message = message.map_err(|_| PullError::refused(&self.queue, "no answer"))?;
-        let message = message.ok_or_else(|| PullError::Closed("no more messages".to_owned()))?;
+        let answered = tokio::time::timeout(SILENCE, self.subscriber.next()).await;
+        let next = answered.map_err(|_| PullError::refused(&self.queue, "no answer"))?;
+        let message = next.ok_or_else(|| PullError::Closed("no more messages".to_owned()))?;
         let (status, description) = (message.status, message.description.clone());
         // A publisher can write a status into a job; only the broker writes the acknowledgement subject.
         if let Some(delivery) = Delivery::new(message, broker.client(), broker.metrics()) {
             return Ok(Some(delivery));
         }
         match status {
+            // 404 to a request that does not wait, 408 at the end of one that does.
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => Ok(None),
             Some(status) => {
                 let reason = description.as_deref().unwrap_or_default();

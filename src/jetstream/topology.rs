@@ -1,6 +1,7 @@
 //! Checking and creating the streams and consumers of a deployment.
 //!
-//! A service uses them and creates none, except a consumer that has gone missing. `sealprove streams apply` creates them.
+//! `sealprove streams apply` creates them. A service checks them when it starts and never creates a stream: an empty one in
+//! the place of one that is missing would hide that jobs or answers are lost.
 
 use std::collections::HashMap;
 
@@ -71,11 +72,12 @@ impl NeededConsumer {
     /// Asks the broker for it; returns `None` where there is no such consumer.
     async fn found(&self, context: &Context) -> Result<Option<Info>, StreamsError> {
         let what = self.shown();
-        let stream = context.get_stream_no_info(&self.stream).await;
-        let stream = stream.map_err(StreamsError::request("ask about", &what))?;
+        let bound = context.get_stream_no_info(&self.stream).await;
+        let stream = bound.map_err(StreamsError::request("ask about", &what))?;
         match stream.consumer_info(self.name()).await {
             Ok(info) => Ok(Some(info)),
             Err(error) => match error.kind() {
+                // Only where the broker itself says so: after a time-out the consumer may well be there.
                 ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound => Ok(None),
                 _ => Err(StreamsError::request("ask about", &what)(error)),
             },
@@ -87,6 +89,8 @@ impl NeededConsumer {
             return Ok(vec![Difference::Missing { what: self.shown() }]);
         };
         let (found, needed) = (info.config, &self.config);
+        // Only settings that lose or double a job when they differ. Others are the operator's, such as metadata and
+        // placement, or defaults that the server fills in.
         let mut compare = Compare { what: self.shown(), differences: Vec::new() };
         compare.setting("filter_subject", &found.filter_subject, &needed.filter_subject);
         compare.setting("ack_policy", &found.ack_policy, &needed.ack_policy);
@@ -98,7 +102,7 @@ impl NeededConsumer {
         Ok(compare.differences)
     }
 
-    /// Creates it exactly as defined. An identical one is left alone.
+    /// Creates it exactly as defined. One that is there keeps its position and its deliveries.
     async fn make(&self, context: &Context) -> Result<(), StreamsError> {
         let made = context.create_consumer_on_stream(self.config.clone(), &self.stream).await;
         made.map(drop).map_err(StreamsError::request("make", &self.shown()))
@@ -148,6 +152,7 @@ pub async fn check(context: &Context, config: &ServiceConfig) -> Result<Vec<Diff
 /// When JetStream refuses.
 pub async fn apply(context: &Context, config: &ServiceConfig) -> Result<Vec<Difference>, StreamsError> {
     let mended = check(context, config).await?;
+    // Streams first: a consumer belongs to one.
     for needed in streams(config) {
         let what = format!("stream {}", needed.name);
         context.create_or_update_stream(needed).await.map_err(StreamsError::request("make", &what))?;
@@ -218,7 +223,7 @@ fn stream_differences(found: &Config, needed: &Config) -> Vec<Difference> {
     compare.differences
 }
 
-/// JetStream says "no limit" as 0, as -1, or not at all.
+/// Returns a limit in one form: JetStream writes "no limit" as 0, as -1, or not at all.
 fn limit(limit: i64) -> Option<i64> {
     (limit > 0).then_some(limit)
 }
