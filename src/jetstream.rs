@@ -4,8 +4,8 @@
 //! [deliveries](Delivery), takes a [lease](LeasedJob) on each job, and acknowledges it with the evidence that its
 //! answer is [settled](Settled).
 //!
-//! This module is public only for the programs in its documentation that must not compile. Its interface may change in any
-//! release.
+//! This module is public only for the programs in its documentation that must not compile. Its interface may change
+//! in any release.
 //!
 //! **Architecture Invariant:** no other file spells `$JS.`, the name of a stream or an acknowledgement.
 

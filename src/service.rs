@@ -2,7 +2,7 @@
 //! answer, and acknowledges. It holds no key and sees no witness, and it locks itself out of the folder of keys before
 //! it connects to anything.
 //!
-//! [`run`] is the table of contents. `docs/ARCHITECTURE.md` follows one job through the rooms.
+//! [`run`] starts everything and ends it. `docs/ARCHITECTURE.md` follows one job through the modules.
 //!
 //! **Architecture Invariant:** nothing in this folder names a private key or a witness, or opens a seal.
 
@@ -49,7 +49,7 @@ pub use setup::{Setup, SetupError};
 /// Time limit for handing running jobs back.
 const HAND_BACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A service cannot start, or not go on.
+/// A service cannot start, or cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The admin address cannot be used.
@@ -63,7 +63,7 @@ pub enum RunError {
     /// The broker's address or credentials cannot be used at all.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// There is no chamber, and there can be none.
+    /// There is no chamber, and none can be started.
     #[error(transparent)]
     Chamber(#[from] NoChamber),
 }
@@ -71,7 +71,7 @@ pub enum RunError {
 /// Runs a service until `shutdown`, then lets running proofs finish within the grace period, and hands the rest back.
 ///
 /// # Errors
-/// When it cannot start, or not go on. A broker that is away is waited for.
+/// When it cannot start, or cannot continue. A broker that is away is waited for.
 pub async fn run(
     mut setup: Setup,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -89,9 +89,11 @@ pub async fn run(
         bundle: bundle.clone(),
         readiness: readiness.clone(),
     };
+    // Before anything is waited for: an orchestrator must see that the service lives, and its operator what is missing.
     open_admin(&config, &metrics, page).await?;
 
     let times = Arc::new(ProvingTimes::default());
+    // Beside the connection to the broker: building keys takes seconds to minutes, and a broker may be away for longer.
     let (mut supervisor, chamber) = Supervisor::start(ChamberParts {
         launcher: setup.launcher,
         budget: MemoryBudget::new(
@@ -118,6 +120,7 @@ pub async fn run(
     let broker = match ready {
         Ok(Some(broker)) => broker,
         ended => {
+            // A chamber may still be building keys. It must not outlive this process.
             supervisor.stop().await;
             ledger.audit.end().await;
             return ended.map(drop);
@@ -127,7 +130,7 @@ pub async fn run(
     Service { config, settler, readiness }.work(supervisor, &stop).await
 }
 
-/// A service that has all it needs to take jobs.
+/// A service that has everything it needs to take jobs.
 struct Service {
     config: Arc<ServiceConfig>,
     settler: Settler,
@@ -135,7 +138,7 @@ struct Service {
 }
 
 impl Service {
-    /// Takes jobs until it is to stop, or a fault, and ends in good order.
+    /// Takes jobs until the order to stop or a fault, then lets them end.
     async fn work(self, mut supervisor: Supervisor, stop: &Stop) -> Result<(), RunError> {
         let (order_hand_back, hand_back) = watch::channel(false);
         let notices = AnswerNotices::default();
@@ -155,11 +158,14 @@ impl Service {
         };
         self.readiness.set_stopping();
         drain(self.config.service.grace, jobs, &order_hand_back).await;
+        // After the last job: until then a cancel request, or a notice of an answer, can end one of them.
         background.shutdown().await;
+        // After a fault the supervisor has ended by itself.
         if ended.is_ok() {
             supervisor.stop().await;
         }
         let _ = self.settler.broker.client().drain().await;
+        // After everything that writes lines: this one tells a reader that the chain is complete.
         self.settler.ledger.audit.end().await;
         info!("stopped");
         ended
@@ -167,6 +173,7 @@ impl Service {
 
     async fn take_jobs(&self, worker: Arc<Worker>, jobs: &mut JoinSet<()>, stop: &Stop) {
         tokio::select! {
+            // The order to stop may come while the broker is away, and connecting waits for that.
             intake = Intake::connect(self.config.clone(), worker, self.readiness.clone()) => {
                 intake.take_jobs(jobs, stop).await;
             }
@@ -174,7 +181,7 @@ impl Service {
         }
     }
 
-    /// Starts what a service does beside its jobs, until it has ended the last of them.
+    /// Starts the tasks that run beside the jobs: requests, the sweeper and measurements.
     fn beside_jobs(&self, notices: AnswerNotices) -> JoinSet<()> {
         let (settler, config) = (&self.settler, &self.config);
         let requests = Requests {
@@ -229,8 +236,8 @@ async fn open_admin(
 ) -> Result<(), RunError> {
     let Bundle { deployment, serial, .. } = page.bundle.current().bundle.clone();
     let address = config.admin.listen;
-    let bound = status::serve(address, metrics.clone(), page).await;
-    let bound = bound.map_err(|source| RunError::Admin { address, source })?;
+    let served = status::serve(address, metrics.clone(), page).await;
+    let bound = served.map_err(|source| RunError::Admin { address, source })?;
     info!(address = %bound, %deployment, serial, "admin address open");
     Ok(())
 }
@@ -245,8 +252,10 @@ async fn wait_for_all(
     let chamber_readiness = readiness.clone();
     prover.chamber.follow(move |ready| chamber_readiness.set_chamber(ready));
     let broker_readiness = readiness.clone();
-    let on_event = move |event| broker_readiness.connection_event(event);
-    let client = connection::connect(config, metrics.clone(), on_event).await?;
+    let client = connection::connect(config, metrics.clone(), move |event| {
+        broker_readiness.connection_event(event);
+    })
+    .await?;
     let broker = Broker::new(client, config.prefix.clone(), metrics.clone());
     streams::wait(&broker, config).await;
     readiness.set_streams(true);
@@ -260,6 +269,7 @@ async fn drain(grace: Duration, mut jobs: JoinSet<()>, order_hand_back: &watch::
     if tokio::time::timeout(grace, all_done(&mut jobs)).await.is_ok() {
         return;
     }
+    // Handed back, a job is delivered to another service at once; otherwise only after `ack_wait`.
     let _ = order_hand_back.send(true);
     if tokio::time::timeout(HAND_BACK_TIMEOUT, all_done(&mut jobs)).await.is_err() {
         warn!("some jobs could not be handed back; they are delivered again when their leases run out");

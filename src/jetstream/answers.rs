@@ -103,8 +103,8 @@ pub(super) async fn store(
     if let Some(trace) = trace {
         headers.insert(H_TRACE, trace.as_str());
     }
-    // Compare-and-set on an empty subject: of any number of services that race, one wins. The wrong build that the chaos
-    // tests must find does without.
+    // Compare-and-set on an empty subject: of any number of services that race, one wins. The wrong build that the
+    // chaos tests must find does without.
     if !cfg!(sealprove_wrong = "stores_without_compare") {
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
     }

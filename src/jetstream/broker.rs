@@ -1,6 +1,7 @@
 //! The service's own connection: it reads from leaders, stores answers and states, and removes what is answered.
 //!
-//! Only the broker sends on it, never a publisher: no message of a submitter can interrupt the leases that are kept here.
+//! Only the broker sends on it, never a publisher: no message of a submitter can interrupt the leases that are kept
+//! here.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -81,8 +82,8 @@ impl Broker {
         // Cannot panic: a struct of numbers and strings.
         let payload = serde_json::to_vec(status).expect("a status serialises");
         let subject = self.subjects.status(&status.tenant, &status.job);
-        // Without compare-and-set: of two services the last writer wins. At worst a crash is not counted, and the job is
-        // tried once more.
+        // Without compare-and-set: of two services the last writer wins. At worst a crash is not counted, and the job
+        // is tried once more.
         publish(&self.client, subject, HeaderMap::new(), payload).await
     }
 
@@ -196,8 +197,8 @@ pub(crate) async fn clock_offset(client: &Client) -> Option<f64> {
     struct Clock {
         ts: String,
     }
-    // Any request of the API would do; every deployment has this stream, and a service may ask about it. The time of the
-    // reply's way back counts as an offset, which is little beside the minute that is allowed.
+    // Any request of the API would do; every deployment has this stream, and a service may ask about it. The time of
+    // the reply's way back counts as an offset, which is little beside the minute that is allowed.
     let reply = client.request(format!("$JS.API.STREAM.INFO.{STATUS_STREAM}"), "".into()).await.ok()?;
     let clock: Clock = serde_json::from_slice(&reply.payload).ok()?;
     let theirs = humantime::parse_rfc3339(&clock.ts).ok()?;

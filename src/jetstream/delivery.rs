@@ -1,8 +1,9 @@
 //! A delivery, its lease, and the right to acknowledge it.
 //!
-//! [`Delivery`] → [`LeasedJob`] is the only way to an acknowledgement. Each ending consumes the value: [`LeasedJob::ack`]
-//! removes the job and asks for [`Settled`], the evidence that its one answer is stored; [`LeasedJob::nak`] hands
-//! it back; [`Unnamed::term`] removes what names no job. So a job cannot be acknowledged before it is answered:
+//! [`Delivery`] → [`LeasedJob`] is the only way to an acknowledgement. Each ending consumes the value:
+//! [`LeasedJob::ack`] removes the job and asks for [`Settled`], the evidence that its one answer is stored;
+//! [`LeasedJob::nak`] hands it back; [`Unnamed::term`] removes what names no job. So a job cannot be acknowledged
+//! before it is answered:
 //!
 //! ```
 //! # #[cfg(feature = "service")] {

@@ -1,7 +1,7 @@
 //! Headers as they lie in a stream.
 //!
-//! A read from a stream's leader returns them as bytes, also those of a message that the NATS library could not receive.
-//! This parser accepts exactly what the library accepts: the fuzz target `stored_headers` compares the two.
+//! A read from a stream's leader returns them as bytes, also those of a message that the NATS library could not
+//! receive. This parser accepts exactly what the library accepts: the fuzz target `stored_headers` compares the two.
 
 use std::str::FromStr;
 

@@ -1,7 +1,7 @@
 //! Reading from a stream's leader: JetStream's STREAM.MSG.GET (ADR-31).
 //!
-//! Every decision of a service is made on such a read. A direct get would be cheaper and may lag: after a fault, replicas
-//! answered "not found" for a second or two for answers that were stored.
+//! Every decision of a service is made on such a read. A direct get would be cheaper and may lag: after a fault,
+//! replicas answered "not found" for a second or two for answers that were stored.
 
 use std::time::UNIX_EPOCH;
 
@@ -84,8 +84,8 @@ impl Message {
     fn read(self) -> Option<StoredMessage> {
         let stored_at = humantime::parse_rfc3339(&self.time).ok()?.duration_since(UNIX_EPOCH).ok()?;
         Some(StoredMessage {
-            // In JSON the broker replaces bytes that are not UTF-8 by a character outside ASCII. The NATS library cannot
-            // receive a message on such a subject either.
+            // In JSON the broker replaces bytes that are not UTF-8 by a character outside ASCII. The NATS library
+            // cannot receive a message on such a subject either.
             headers: if self.subject.is_ascii() {
                 stored_headers(&BASE64_STANDARD.decode(&self.hdrs).ok()?)
             } else {

@@ -1,7 +1,7 @@
 //! The lease on a delivery: while it is extended, the broker delivers the job to no other service.
 //!
-//! A lease decides only who may acknowledge a job or hand it back. It does not make the answer unique: a service that was
-//! stopped for a while believes in a lease that it has lost. Compare-and-set does that.
+//! A lease decides only who may acknowledge a job or hand it back. It does not make the answer unique: a service that
+//! was stopped for a while believes in a lease that it has lost. Compare-and-set does that.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

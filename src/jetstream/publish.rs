@@ -92,8 +92,8 @@ pub(crate) async fn publish(
     })?;
     match serde_json::from_slice::<PublishAck>(&reply.payload) {
         Ok(PublishAck { error: None, duplicate: false }) => Ok(()),
-        // JetStream drops a duplicate and reports success. It compares a message id, which no message here has, over all
-        // subjects of a stream: what it has kept is another message.
+        // JetStream drops a duplicate and reports success. It compares a message id, which no message here has, over
+        // all subjects of a stream: what it has kept is another message.
         Ok(PublishAck { error: None, duplicate: true }) => {
             Err(PublishError::Refused { err_code: 0, description: "taken for a duplicate".to_owned() })
         }

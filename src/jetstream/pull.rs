@@ -1,8 +1,8 @@
 //! Pull requests: one message from one queue, if there is one.
 //!
-//! A request that waits at the broker is never withdrawn: unsubscribing from its inbox would lose a message that is under
-//! way at that moment, until its lease runs out. So requests wait for a short time only, and whatever they bring while
-//! no slot is free is handed back.
+//! A request that waits at the broker is never withdrawn: unsubscribing from its inbox would lose a message that is
+//! under way at that moment, until its lease runs out. So requests wait for a short time only, and whatever they
+//! bring while no slot is free is handed back.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -25,8 +25,8 @@ pub(crate) const EXPIRES: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(5);
 /// Time in which a broker with a leader answers a request that does not wait.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// Time that a request waits at a queue with an in-flight limit. At the limit, the broker answers one that does not wait
-/// only once there is room again.
+/// Time that a request waits at a queue with an in-flight limit. At the limit, the broker answers one that does not
+/// wait only once there is room again.
 const AT_LIMIT: Duration = Duration::from_millis(20);
 
 /// A pull failed.

@@ -1,7 +1,7 @@
 //! Checking and creating the streams and consumers of a deployment.
 //!
-//! `sealprove streams apply` creates them. A service checks them when it starts and never creates a stream: an empty one in
-//! the place of one that is missing would hide that jobs or answers are lost.
+//! `sealprove streams apply` creates them. A service checks them when it starts and never creates a stream: an empty
+//! one in the place of one that is missing would hide that jobs or answers are lost.
 
 use std::collections::HashMap;
 
@@ -146,7 +146,8 @@ pub async fn check(context: &Context, config: &ServiceConfig) -> Result<Vec<Diff
     Ok(differences)
 }
 
-/// Creates what is missing and updates what differs, as far as JetStream lets a stream change. Returns what was different.
+/// Creates what is missing and updates what differs, as far as JetStream lets a stream change. Returns what was
+/// different.
 ///
 /// # Errors
 /// When JetStream refuses.

@@ -1,8 +1,8 @@
 //! Connections to the broker.
 //!
-//! Strangers' bytes come in as jobs and as requests, and the NATS library gives up a whole connection over a header
-//! that it cannot read. So those two have connections of their own, apart from the one that stores answers, keeps
-//! leases and reads from leaders, on which the broker alone speaks. One that was interrupted is opened again.
+//! Jobs and requests are messages of publishers, and the NATS library closes a whole connection over a header that it
+//! cannot read. So those two have connections of their own, apart from the one that stores answers, keeps leases and
+//! reads from leaders. A connection that was interrupted is opened again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,9 @@ use crate::metrics::{BrokerEvent, Metrics};
 const CONNECT_WAITS: Waits = Waits::between(Duration::from_millis(100), Duration::from_secs(5));
 
 /// A connection that is given up at its first interruption.
+///
+/// The library would reconnect by itself. But the broker has then dropped the pull requests that waited, and a
+/// message that caused the interruption has to be answered first.
 pub(super) struct Connection {
     pub(super) client: Client,
     closed: watch::Receiver<bool>,
@@ -31,14 +34,17 @@ impl Connection {
         let mut waits = CONNECT_WAITS.start();
         loop {
             let (close, closed) = watch::channel(false);
-            let on_event = move |event| {
+            // A server in lame-duck mode will end its connections. Leaving at once moves the pull requests to a
+            // server that stays.
+            let connected = connect(config, metrics.clone(), move |event| {
                 if matches!(event, BrokerEvent::Disconnected | BrokerEvent::LameDuck | BrokerEvent::Closed) {
                     close.send_replace(true);
                 }
-            };
-            match connect(config, metrics.clone(), on_event).await {
+            });
+            match connected.await {
                 Ok(client) => return Connection { client, closed },
-                // The same configuration worked when the service started, so this passes.
+                // The same configuration worked when the service started. A file of credentials may be missing while
+                // it is replaced.
                 Err(cause) => warn!(%cause, "cannot connect to the broker; trying again"),
             }
             waits.pause().await;
@@ -65,6 +71,7 @@ pub(super) async fn connect(
     let mut waits = CONNECT_WAITS.start();
     loop {
         let (metrics, on_event) = (metrics.clone(), on_event.clone());
+        // Made for each attempt, since credentials may have been replaced after the last one.
         let options = config.nats.options("sealprove").await?.event_callback(move |event| {
             let kind = kind(&event);
             metrics.broker.event(kind);

@@ -1,4 +1,7 @@
-//! The path of one job: admitted, proved, settled.
+//! The path of one job: leased, admitted, proved, settled.
+//!
+//! A job comes here from intake, goes to the prover and back, and leaves when its answer is stored and it is
+//! acknowledged, or when it is handed back. Nothing here opens a seal or takes jobs from a queue.
 
 pub(crate) mod admission;
 mod answer_notices;

@@ -1,4 +1,7 @@
 //! The prover: chambers, and what the service knows about proving in them.
+//!
+//! It takes a sealed job and returns the reply of its process, or the way in which the process ended. It has no
+//! connection to the broker, and does not decide what becomes of the job.
 
 mod locks;
 mod memory_budget;

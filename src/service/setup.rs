@@ -1,4 +1,6 @@
 //! Setup: everything that must happen before the process locks itself, while it still has one thread.
+//!
+//! Here a service reads its bundle and starts the only process that it ever starts. It connects to nothing.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -78,10 +80,14 @@ impl Setup {
             .iter()
             .map(|(id, circuit)| (id.clone(), Limits::for_circuit(&circuit.descriptor(), &config)))
             .collect();
+        // The audit log's folder is made here: the lock allows writing only inside it.
         let book = Book::begin(&config.audit)?;
         let watched = Watched { keys: config.keys.clone(), bundle: config.bundle.clone() };
-        let launcher = Launcher::start(&watched, &chamber_arguments(&config, &bundle.bundle, &limits));
-        let launcher = launcher.map_err(SetupError::Launcher)?;
+        // A process inherits the locks of the one that starts it, and a chamber must read keys. So the process that
+        // starts chambers is started before the lock.
+        let launcher = Launcher::start(&watched, &chamber_arguments(&config, &bundle.bundle, &limits))
+            .map_err(SetupError::Launcher)?;
+        // Measured before the lock, which closes /proc and the folders of cgroups.
         let available_bytes =
             config.service.memory.map_or_else(prover::available_bytes, |memory| memory.as_u64());
         let locks = match config.service.sandbox {
@@ -115,8 +121,8 @@ fn read_bundle(config: &ServiceConfig) -> Result<ServableBundle, SetupError> {
     Ok(ServableBundle::read(&bytes)?)
 }
 
-/// Returns the circuits that the bundle or the configuration names: one that the bundle no longer lists may still have
-/// jobs in the queue.
+/// Returns the circuits that the bundle or the configuration names: a circuit that the bundle no longer lists may still
+/// have jobs in the queue.
 fn served_circuits(
     circuits: &Circuits,
     bundle: &Bundle,
@@ -124,6 +130,7 @@ fn served_circuits(
 ) -> Result<Circuits, SetupError> {
     let served =
         circuits.clone().retain(|id| bundle.circuit(id).is_some() || config.circuits.contains_key(id));
+    // Such a tenant's jobs would all be refused, and the operator would hear of it from the tenant.
     match config.tenants.beyond(|id| served.get(id).is_some()) {
         Some((tenant, circuit)) => {
             Err(SetupError::TenantAhead { tenant: tenant.clone(), circuit: circuit.clone() })
@@ -138,6 +145,7 @@ fn chamber_arguments(
     bundle: &Bundle,
     circuits: &HashMap<CircuitId, Limits>,
 ) -> Vec<OsString> {
+    // More connections than slots: self-tests run beside jobs.
     let jobs_max = config.service.slots + CONNECTIONS_SPARE;
     let mut arguments: Vec<OsString> = vec!["--keys".into(), config.keys.clone().into()];
     arguments.extend(["--deployment".into(), bundle.deployment.as_str().into()]);

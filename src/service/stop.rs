@@ -7,7 +7,7 @@ use tokio::sync::watch;
 pub(super) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// The order that comes when `shutdown` completes.
+    /// Returns the order that is given when `shutdown` completes.
     pub(super) fn after(shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
         let (order, ordered) = watch::channel(false);
         tokio::spawn(async move {
@@ -23,6 +23,7 @@ impl Stop {
 
     /// Waits for the order.
     pub(super) async fn ordered(&self) {
+        // The sender is gone without an order only when the runtime ends.
         if self.0.clone().wait_for(|ordered| *ordered).await.is_err() {
             std::future::pending::<()>().await;
         }

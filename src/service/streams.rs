@@ -1,4 +1,6 @@
 //! Waiting for the streams at the start of a service.
+//!
+//! A service that is started before its streams exist waits and says what is missing. It creates none.
 
 use std::time::Duration;
 
@@ -20,9 +22,12 @@ pub(super) async fn wait(broker: &Broker, config: &ServiceConfig) {
     loop {
         match broker.check_streams(config).await {
             Ok(differences) if differences.is_empty() => match broker.clock_offset().await {
+                // Deadlines are compared with this clock and with the broker's timestamps. A service whose clock is
+                // fast would answer `EXPIRED` to jobs that others have time to prove.
                 Some(seconds) if seconds.abs() > CLOCK_OFFSET_MAX_SECONDS => {
                     error!(seconds, "this clock and the broker's differ; set them right");
                 }
+                // An offset that cannot be measured now is measured again for the metrics.
                 _ => return,
             },
             Ok(differences) => {

@@ -1,4 +1,4 @@
-//! Upkeep: what a service does beside its jobs, at intervals, until it ends.
+//! Upkeep: the tasks that a service repeats at intervals beside its jobs, until it ends.
 
 mod answer_capacity;
 mod bundle_expiry;

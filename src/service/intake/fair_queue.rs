@@ -63,6 +63,7 @@ impl FairQueue {
             if flow.has_room() && is_eligible(tenant) {
                 order.push((flow.virtual_time(now), flow.last, tenant));
             } else {
+                // Otherwise a tenant whose answer stream was full for an hour would be owed an hour of slot time.
                 flow.catch_up(self.present, now);
             }
         }
@@ -99,6 +100,7 @@ impl FairQueue {
         self.taken += 1;
         let ticket = Ticket(self.taken);
         if let Some(flow) = self.flows.get_mut(tenant) {
+            // It never goes back: a tenant that arrives then would start with credit.
             self.present = self.present.max(flow.virtual_time_so_far(now));
             flow.running.push(Running { ticket, since: now });
             flow.taken += 1;
@@ -112,6 +114,7 @@ impl FairQueue {
         let Some(flow) = self.flows.get_mut(tenant) else { return };
         let Some(at) = flow.running.iter().position(|running| running.ticket == ticket) else { return };
         let took = now.duration_since(flow.running.swap_remove(at).since).as_secs_f64();
+        // The time that it took, not an estimate: long jobs buy no larger share than short ones.
         flow.used += took / flow.weight;
         flow.typical =
             if flow.typical == 0.0 { took } else { flow.typical + (took - flow.typical) * LAST_WEIGHT };
@@ -137,6 +140,8 @@ impl Flow {
 
     /// Returns its virtual time, where each running job counts with its typical time, or longer if it takes longer.
     fn virtual_time(&self, now: Instant) -> f64 {
+        // By elapsed time alone, a job that has just begun costs nothing, and one tenant would get all slots that are
+        // free at the same moment.
         let of_running = self.running.iter().map(|running| {
             let so_far = now.duration_since(running.since).as_secs_f64();
             so_far.max(self.typical) / self.weight

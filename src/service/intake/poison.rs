@@ -1,6 +1,8 @@
 //! Poison messages: jobs whose headers no NATS library can read. The broker stores and delivers such a message all the
-//! same, and whoever receives it loses the connection. So they are read from the leader in JSON, where bytes are bytes,
-//! answered by their subject, and erased.
+//! same, and a service that receives it loses the connection.
+//!
+//! They are read from the stream's leader, which returns headers as bytes, answered by their subject, and erased. This
+//! happens on the service's own connection, while the one for jobs is closed.
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::jetstream::{LaneState, ReadError, StoredMessage};
 use crate::protocol::{Code, Lane, Tenant};
 use crate::service::job::{QueuedJob, Settler};
 
-/// Limit of messages that are looked at in one go.
+/// Limit of messages of a lane that are read after one lost connection.
 const BATCH: usize = 5000;
 /// Time limit for one tenant, in case the broker is away for other reasons.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,14 +38,15 @@ async fn answer_tenant(tenant: &Tenant, settler: &Settler) -> Result<(), ReadErr
     Ok(())
 }
 
-/// Answers the poison messages of a lane. What it has in flight lies behind its acknowledgement floor, which is as
-/// little as there are jobs in work, however long the queues are.
+/// Answers the poison messages of a lane.
 async fn answer_lane(
     tenant: &Tenant,
     lane: Lane,
     state: LaneState,
     settler: &Settler,
 ) -> Result<(), ReadError> {
+    // The message that ended the connection was delivered and is not acknowledged, so it lies above this floor. Between
+    // floor and newest delivery there are about as many messages as jobs in work, however long the queue is.
     let mut from = state.ack_floor + 1;
     for _ in 0..BATCH {
         let Some(message) = settler.broker.queued_in_lane_from(tenant, lane, from).await? else { break };
@@ -51,6 +54,7 @@ async fn answer_lane(
         if !message.is_readable() {
             answer(tenant, &message, settler).await;
         } else if message.sequence > state.delivered {
+            // Poison directly behind the newest delivery is answered too: each message would cost one more connection.
             break;
         }
     }

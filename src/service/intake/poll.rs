@@ -48,6 +48,7 @@ impl Poll<'_> {
     /// Polls the queues in their order. When all are empty, waits at each for a moment and takes the first message;
     /// returns `None` when there was none.
     pub(super) async fn next_delivery(&mut self, queues: &[Queue]) -> Pulled {
+        // First, since the lease of a job that has arrived is running.
         if let Some(found) = self.pulls.arrived()? {
             return Ok(Some(found));
         }
@@ -78,9 +79,12 @@ impl Poll<'_> {
     /// Returns the queues that may have a job, in their order.
     async fn queues_to_poll(&mut self, queues: &[Queue]) -> Vec<Queue> {
         let many = queues.len() > FEW_QUEUES;
+        // In proportion to the queues, so that a service with hundreds of them asks the broker no more often.
         let rest = if many { REST * u32::try_from(queues.len()).unwrap_or(u32::MAX) } else { Duration::ZERO };
         let mut to_poll: Vec<Queue> =
             queues.iter().filter(|queue| !self.pulls.is_empty(queue, rest)).cloned().collect();
+        // A queue that has just had a job likely has another, and polling it finds out in one round trip. Polling one
+        // that has reached its in-flight limit takes the whole waiting time of the request.
         let to_inspect: Vec<Queue> = to_poll
             .iter()
             .filter(|queue| self.is_limited(queue) || (many && !self.pulls.had_job(queue)))
@@ -91,6 +95,7 @@ impl Poll<'_> {
             match backlog {
                 Backlog::Unknown | Backlog::Deliverable => continue,
                 Backlog::Empty => self.pulls.mark_empty(&queue),
+                // A job that was handed back counts as in flight until it is delivered again.
                 Backlog::InFlight if !self.is_limited(&queue) => continue,
                 // Polling it may take a moment, so one such queue is polled and the others come later.
                 Backlog::InFlight if at_limit.is_none() && !self.pulls.is_empty(&queue, REST_AT_LIMIT) => {

@@ -1,4 +1,6 @@
 //! Taking jobs: a free slot, the next delivery, and a task that sees it through.
+//!
+//! The slot comes before the delivery, whose lease runs from the moment at which the broker sends it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,8 +25,7 @@ use crate::service::stop::Stop;
 
 /// Waits after a pull that failed.
 const PULL_WAITS: Waits = Waits::between(Duration::from_millis(250), Duration::from_secs(2));
-/// Deliveries of a job that are passed on at once, by services that have no slot for it. After that, no request of
-/// theirs waits any more by the time it is delivered again.
+/// Deliveries of a job that are passed on at once, by services that have no slot for it.
 const PASSED_ON_MAX: u32 = 3;
 /// Time limit for restoring a missing consumer.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,6 +58,8 @@ impl Drop for TakenSlot {
         let mut fair_queue = self.fair_queue.lock();
         let had_room = fair_queue.has_room(&self.tenant);
         fair_queue.ended(&self.tenant, self.ticket, Instant::now());
+        // Intake may be waiting at the queues of other tenants for seconds. Only a tenant at its limit was left out
+        // there.
         if !had_room {
             self.has_room.notify_one();
         }
@@ -108,8 +111,10 @@ impl Intake {
                     }
                 }
             }
+            // The set keeps a task that has ended until it is joined.
             while jobs.try_join_next().is_some() {}
         }
+        // With the jobs, so that stopping waits for it: requests that wait at the broker may still bring some.
         jobs.spawn(self.end());
     }
 
@@ -118,6 +123,7 @@ impl Intake {
         let mut permit = loop {
             tokio::select! {
                 permit = free_slot(&self.worker, &self.slots) => break permit,
+                // Requests that were sent while a slot was free. Left alone, what they bring would wait for `ack_wait`.
                 early = self.pulls.next_delivery() => self.pass_on(early).await,
             }
         };
@@ -134,6 +140,7 @@ impl Intake {
 
     /// Begins the slot time of a tenant's job, or returns the permit where it may have no more jobs.
     fn begin(&self, tenant: Tenant, permit: OwnedSemaphorePermit) -> Result<TakenSlot, OwnedSemaphorePermit> {
+        // Asked and taken under one lock: a slot may be freed, and another be taken, at any moment.
         let mut fair_queue = self.fair_queue.lock();
         if !fair_queue.has_room(&tenant) {
             return Err(permit);
@@ -197,12 +204,14 @@ impl Intake {
     async fn recover(&mut self, cause: &PullError) {
         match cause {
             PullError::Closed(_) => {
+                // Before the next pull, which would receive the same message and lose its connection as well.
                 poison::answer_all(&self.worker.settler, &self.config.tenants).await;
                 self.connection =
                     Connection::connect(&self.config, &self.worker.settler.ledger.metrics).await;
                 self.pulls = Pulls::new(self.connection.client.clone(), self.worker.settler.broker.clone());
             }
             PullError::Refused { queue, .. } => {
+                // An election ends by itself. A consumer that is missing has to be created again.
                 self.waits.pause().await;
                 self.restore_consumer(queue).await;
             }
@@ -218,9 +227,10 @@ impl Intake {
         }
     }
 
-    /// Passes on a delivery that there is no slot for. It is delivered again at once, here for the next slot or to a
-    /// service that has one, but not so often that services which were idle a moment ago use up its deliveries.
+    /// Passes on a delivery that there is no slot for.
     async fn pass_on(&self, delivery: Delivery) {
+        // At once, so that a service with a slot gets it; but several services that were idle a moment ago would pass
+        // it to each other and use up its deliveries. After the delay, none of their requests waits any more.
         let delay = if delivery.delivered() <= PASSED_ON_MAX { Duration::ZERO } else { PULL_EXPIRES };
         hand_back(delivery, delay, &self.worker).await;
     }
@@ -249,6 +259,7 @@ async fn see_through(worker: Arc<Worker>, slot: TakenSlot, delivery: Delivery) {
 
 /// Waits for a free slot and a chamber that can use it.
 async fn free_slot(worker: &Worker, slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    // A job that is taken without a chamber can only be handed back, which costs one of its deliveries.
     worker.settler.prover.chamber.ready().await;
     // Cannot panic: the semaphore is never closed.
     slots.clone().acquire_owned().await.expect("slots are open")

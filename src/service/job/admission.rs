@@ -1,6 +1,7 @@
-//! Admission: every check of a job that needs no key, the cheapest first.
+//! Admission: every check of a job that needs no key, before a process is forked for it.
 //!
-//! Pure: everything that a job is checked against is handed in.
+//! This module does no I/O and reads no clock: everything that a job is checked against is handed in. The job process
+//! repeats the checks, since the network side may be the attacker.
 
 use crate::config::Tenants;
 use crate::protocol::{
@@ -9,7 +10,8 @@ use crate::protocol::{
 };
 use crate::service::prover::ChamberKeys;
 
-/// First bytes of files and documents that a client might send unsealed by mistake.
+/// First bytes of files and documents that a client might send unsealed by mistake, at least four each: a ciphertext
+/// begins with given four bytes once in 2^32.
 const MAGICS: [&[u8]; 8] = [
     b"PCZT",
     b"midnight:",
@@ -65,6 +67,7 @@ where
         Ok(checked) => checked,
         Err(code) => return Admission::Refuse(code),
     };
+    // Only now: a refusal by the header is the same whichever keys there are, and need not wait for a chamber.
     let Some(keys) = recipient.keys else { return Admission::Retry("the chamber is not ready") };
     match check_seal(&header, circuit, payload.len(), keys) {
         Ok(()) => Admission::Prove(header),
@@ -80,11 +83,14 @@ fn check_header<'a, 'r>(
     stored_at: UnixSeconds,
     recipient: &Recipient<'r>,
 ) -> Result<(JobHeader, &'r BundleCircuit), Code> {
+    // Before the headers: a witness in clear has to be erased whatever else is wrong with the job.
     if is_plaintext(payload) {
         return Err(Code::PlaintextRejected);
     }
     let header = header(subject, headers)?;
     let circuit = circuit(&header, recipient)?;
+    // From the broker's timestamp, which the publisher cannot choose. Answers are kept for twice this time, so a
+    // captured job that is published again has its answer already, or has expired.
     if header.expires > stored_at + JOB_LIFETIME_MAX + CLOCK_SKEW_MAX {
         return Err(Code::MalformedJob);
     }
@@ -117,7 +123,6 @@ pub(super) fn is_in_time(finish: UnixMillis, expires: UnixSeconds) -> bool {
 }
 
 /// Returns whether the payload is a witness in clear: it parses whole as JSON, or begins as a known format does.
-/// Ciphertext does so with a probability of less than one in 2^32.
 fn is_plaintext(payload: &[u8]) -> bool {
     let is_known = MAGICS.iter().any(|magic| payload.starts_with(magic));
     is_known || serde_json::from_slice::<serde::de::IgnoredAny>(payload).is_ok()
@@ -133,10 +138,11 @@ fn header<'a>(
     })
 }
 
-/// Returns the job's circuit, if its tenant may use it. The bundle need not list it any more: a job may have waited
-/// since it did, and a client may still have the bundle before.
+/// Returns the job's circuit, if its tenant may use it.
 fn circuit<'a>(header: &JobHeader, recipient: &Recipient<'a>) -> Result<&'a BundleCircuit, Code> {
     let JobSubject { tenant, circuit, .. } = &header.subject;
+    // The circuits that are built, not those of the bundle: a job may have waited since a bundle that listed its
+    // circuit, and its client may still have that one.
     let built = recipient.circuits.iter().find(|built| built.id == *circuit);
     let listed = built.ok_or(Code::CircuitNotFound)?;
     if !recipient.tenants.may_use(tenant, circuit) {

@@ -1,5 +1,7 @@
-//! Answer notices: the broker's live word that a job has been answered, so that a job in work here ends once anyone
-//! has answered it.
+//! Answer notices: the broker's message on `live` that a job has been answered. A job that is being proved here ends
+//! when another service, or a cancel request, has answered it.
+//!
+//! A notice only wakes. Each job then reads the answer from the stream's leader.
 
 use std::time::Duration;
 
@@ -13,11 +15,11 @@ use crate::protocol::{JobId, Subjects, Tenant};
 /// Notices that one job may miss before it looks for itself.
 const BACKLOG: usize = 256;
 
-/// Passes notices on to the jobs in work.
+/// The channel on which notices reach the jobs in work.
 #[derive(Clone)]
 pub(crate) struct AnswerNotices(broadcast::Sender<(Tenant, JobId)>);
 
-/// Receives the notices from the moment at which it was made.
+/// A subscription to the notices, from the moment at which it was made.
 pub(super) struct Subscription(broadcast::Receiver<(Tenant, JobId)>);
 
 impl Default for AnswerNotices {
@@ -54,6 +56,7 @@ impl Subscription {
     /// be forged, so the caller reads the answer itself.
     pub(super) async fn wait_for(&mut self, tenant: &Tenant, job: &JobId, patience: Duration) {
         let notice = async {
+            // A job that lags behind the backlog stops waiting too: the notices that it missed may have been its own.
             while let Ok(answered) = self.0.recv().await {
                 if (&answered.0, &answered.1) == (tenant, job) {
                     return;

@@ -1,4 +1,7 @@
 //! The attempts at an admitted job, until it is settled or handed back.
+//!
+//! Each attempt is a process of its own. The way in which it ends decides what follows: an answer, one more attempt,
+//! or the way back to the queue. Only what the process did on this witness counts against the job.
 
 use std::time::{Duration, Instant};
 
@@ -19,9 +22,10 @@ use crate::protocol::{
 use crate::service::prover::{NoReply, Reply};
 use crate::service::status::Work;
 
-/// Attempts at one delivery after faults that are not the job's.
+/// Attempts at one delivery after faults that are not the job's. Deliveries are limited and must last for faults of all
+/// services, so short faults are waited out here.
 const TRIES_HERE: u32 = 3;
-/// Waits between them.
+/// Waits between these attempts.
 const TRY_WAITS: Waits = Waits::between(Duration::from_secs(1), Duration::from_secs(60));
 
 /// A job that is worth a process.
@@ -72,6 +76,7 @@ impl Admitted {
                 Attempt::Final(code) => return self.settle_code(code, attempt, worker).await,
                 Attempt::Crashed => {
                     self.crashes += 1;
+                    // Stored before the next attempt: if this service ends in it, the next one knows of this crash.
                     self.publish_status(State::Retrying, attempt, worker).await;
                     if self.crashes >= CRASHES_MAX {
                         return self.settle_code(Code::ProofGenerationFailed, attempt, worker).await;
@@ -83,6 +88,7 @@ impl Admitted {
                 }
                 Attempt::OurFault(_) => waits.pause().await,
                 Attempt::AnsweredElsewhere(settled) => {
+                    // Settled here too: the service that answered may have lost its lease, or have had none.
                     worker.settler.ledger.metrics.jobs.race_lost(winner(&settled));
                     let work = self.work(attempt);
                     return worker.settler.settle_found(self.job, settled, work).await;
@@ -97,6 +103,7 @@ impl Admitted {
 
     async fn attempt(&mut self, attempt: u32, worker: &Worker) -> Attempt {
         let JobSubject { tenant, job: id, circuit, .. } = self.job.subject();
+        // Admission has looked before the first attempt. Since then minutes may have passed.
         if attempt > 0
             && let Ok(Some(settled)) = worker.settler.broker.find_answer(tenant, id).await
         {
@@ -113,6 +120,7 @@ impl Admitted {
         let left = self.header.expires.to_millis().since(UnixMillis::now());
         let head = self.head(attempt);
         let mut elsewhere = None;
+        // The monotonic clock measures; the wall clock dates the spans of a trace.
         let (started, began) = (Instant::now(), UnixMillis::now());
         let dropped = async {
             tokio::select! {
@@ -126,7 +134,7 @@ impl Admitted {
         match ended {
             Ok(reply) => Attempt::Replied(reply),
             Err(NoReply::Dropped) => elsewhere.map_or(Attempt::Stopping, Attempt::AnsweredElsewhere),
-            // The deadline was nearer than the circuit's own limit.
+            // The process has one limit, the shorter of two. Here it was the deadline and not the circuit's own.
             Err(NoReply::Ended(End::TimedOut)) if left < prover.time_limit(&head.circuit) => {
                 Attempt::Final(Code::Expired)
             }
@@ -140,6 +148,8 @@ impl Admitted {
         match no_reply {
             NoReply::Ended(End::TimedOut) => Attempt::Final(Code::Timeout),
             NoReply::Ended(End::OutOfMemory) => Attempt::Final(Code::OutOfMemory),
+            // Final: a process that reached for something forbidden may have been taken over by its witness, and gets
+            // no second try. The chamber that it was forked from is replaced in case it was reached.
             NoReply::Ended(End::Violation) => {
                 error!(%job, %circuit, "a job process broke a rule of its sandbox");
                 worker.settler.prover.chamber.replace();
@@ -150,8 +160,11 @@ impl Admitted {
                 warn!(%job, cause = %no_reply, "a job process crashed");
                 Attempt::Crashed
             }
+            // From outside, as by an operator or the kernel's OOM killer. The witness is not to blame, so nothing is
+            // counted.
             NoReply::Ended(End::Killed) => Attempt::OurFault("the job process was killed from outside"),
             NoReply::Ended(End::NotStarted) => Attempt::OurFault("the job process could not be set up"),
+            // The service has not dropped this job here, so its connection ended for another reason.
             NoReply::Ended(End::Dropped) | NoReply::ChamberGone | NoReply::Dropped => {
                 Attempt::OurFault("the chamber is gone")
             }
@@ -186,6 +199,8 @@ impl Admitted {
 
     /// Takes the reply as the job's answer, and records its timings.
     fn with_reply(self, reply: Reply, attempt: u32, worker: &Worker) -> Finished {
+        // The process's own statements, which no one can check: it may have been taken over by its witness. They are
+        // capped by the time that it had.
         let circuit = &self.job.subject().circuit;
         let timings = &reply.head.timings;
         for (phase, took) in [
@@ -199,6 +214,7 @@ impl Admitted {
                 worker.settler.ledger.metrics.jobs.phase(circuit, phase, took);
             }
         }
+        // Of finished proofs alone: the times bound what a later job of this size needs.
         if let (Code::Ok, Some(proved)) = (reply.head.code, reply.capped(timings.proved)) {
             worker.settler.prover.record_time(circuit, &self.header.key, self.job.payload().len(), proved);
         }
@@ -221,7 +237,7 @@ impl Admitted {
         Finished::new(self.job, deadline, Offer { header, payload }, work)
     }
 
-    /// Publishes the job's status. Best effort: a crash that is not counted is tried once more.
+    /// Publishes the job's status, with one try.
     async fn publish_status(&self, state: State, attempt: u32, worker: &Worker) {
         let JobSubject { tenant, job, circuit, .. } = self.job.subject();
         let status = Status {
@@ -234,16 +250,18 @@ impl Admitted {
             since: UnixSeconds::now(),
             expected_ms: worker.settler.prover.typical_time(circuit, self.job.payload().len()).map(millis),
         };
+        // A proof does not wait for it. If a crash is not stored, the job is tried once more than it should be.
         if let Err(cause) = worker.settler.broker.publish_status(&status).await {
             warn!(%job, %cause, "the status is not stored");
         }
     }
 }
 
-/// Waits until the job has an answer, and reads it from the leader: a notice may be missed, and could be forged.
+/// Waits until the job has an answer, and returns it.
 async fn answered_elsewhere(job: &LeasedJob, notices: &mut Subscription, worker: &Worker) -> Settled {
     let JobSubject { tenant, job: id, .. } = job.subject();
     loop {
+        // The leader is read now and then even without a notice, which the broker sends at most once.
         notices.wait_for(tenant, id, worker.ack_wait / 4).await;
         if let Ok(Some(settled)) = worker.settler.broker.find_answer(tenant, id).await {
             return settled;

@@ -1,4 +1,6 @@
 //! A job's line in the audit log: facts that the broker can learn too, durations and sizes.
+//!
+//! Nothing derived from a plaintext is in a line.
 
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub(super) fn leased(
         attempt: work.attempt,
         stored_at_ms: Some(job.stored_at()),
         queued_ms: Some(job.queued_ms()),
+        // Left out, not 0, where no process had the job.
         worked_ms: (work.all_attempts > Duration::ZERO).then(|| millis(work.all_attempts)),
         opened_ms: work.timings.opened,
         checked_ms: work.timings.checked,
@@ -65,6 +68,7 @@ fn line(
         outcome: answer.code.map(Code::outcome),
         code: answer.code,
         answer: answer.mode,
+        // A job names only its key. The log has to state the scheme even when the key is long destroyed.
         scheme: key.as_ref().and_then(|key| prover.scheme(key)),
         key,
         verifying_key: prover.verifying_key(&circuit),

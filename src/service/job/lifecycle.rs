@@ -13,7 +13,7 @@ use crate::service::status::Work;
 
 /// The outcome of everything that needs no proof.
 enum Disposition {
-    /// The job is proved here. `crashes` counts its own process's, as its status says.
+    /// The job is proved here. `crashes` is the number of crashes of its own process, from its status.
     Prove { header: JobHeader, crashes: u32 },
     /// The job has its answer.
     AlreadyAnswered(Settled),
@@ -27,6 +27,7 @@ impl Worker {
     /// Sees one delivery through to its end.
     pub(crate) async fn see_through(&self, delivery: Delivery) {
         self.settler.ledger.metrics.jobs.delivered(delivery.delivered());
+        // Before the checks, which read from the broker and may wait there through an election.
         let job = match delivery.lease(self.settler.broker.subjects(), self.ack_wait) {
             Ok(job) => job,
             Err(unnamed) => {
@@ -37,7 +38,7 @@ impl Worker {
         };
         let typical = self.settler.prover.typical_time(&job.subject().circuit, job.payload().len());
         let _busy = self.settler.ledger.activity.begin(job.subject(), job.delivered(), typical);
-        // Before the answer is looked for, so that no notice falls in between.
+        // Before the answer is looked for, so that no notice is missed between the two.
         let notices = self.notices.subscribe();
         let work = Work { attempt: job.delivered(), ..Work::default() };
         match self.admit(&job).await {
@@ -56,6 +57,7 @@ impl Worker {
 
     /// Checks everything that is cheaper than a proof.
     async fn admit(&self, job: &LeasedJob) -> Disposition {
+        // After a lost acknowledgement the answer is there already. One read saves a whole proof.
         match self.settler.broker.find_answer(&job.subject().tenant, &job.subject().job).await {
             Ok(Some(settled)) => return Disposition::AlreadyAnswered(settled),
             Ok(None) => {}
@@ -66,6 +68,9 @@ impl Worker {
             Admission::Refuse(code) => return Disposition::Refuse(code),
             Admission::Retry(reason) => return Disposition::Retry(reason),
         };
+        // No process has crashed before the first delivery, so that one needs no read. A count that cannot be read
+        // sends the job back: with 0 in its place, a witness that crashes its process would be tried on every
+        // delivery.
         let crashes = if job.delivered() > 1 { self.crashes_so_far(job).await } else { Some(0) };
         match crashes {
             Some(crashes) if crashes >= CRASHES_MAX => Disposition::Refuse(Code::ProofGenerationFailed),

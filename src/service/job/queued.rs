@@ -1,4 +1,4 @@
-//! A job in its queue, for the rooms that answer it without a delivery of their own.
+//! A job in its queue, for cancel requests, the sweeper and poison messages: they answer it without a delivery.
 
 use crate::jetstream::StoredMessage;
 use crate::protocol::{H_KEY, H_TRACE, JobSubject, KeyId, TraceParent, UnixMillis};
@@ -17,7 +17,7 @@ pub(crate) struct QueuedJob {
 }
 
 impl QueuedJob {
-    /// A job with this subject, as the leader has it.
+    /// Returns a job with this subject, as the leader has it.
     pub(crate) fn new(subject: JobSubject, message: &StoredMessage) -> Self {
         QueuedJob {
             subject,

@@ -1,7 +1,8 @@
 //! Settling: the answer is stored by compare-and-set on an empty subject, and only then is the job acknowledged.
 //!
-//! The acknowledgement needs a [`Settled`], which comes from our own acknowledged publish or from an answer read from
-//! the stream's leader. Every error means "look, else try again".
+//! This is the last step of a job's path. The acknowledgement needs a [`Settled`], which comes from our own
+//! acknowledged publish or from an answer read from the stream's leader. On every error the leader is read, and then
+//! the answer is offered again; it is never made a second time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ pub(super) struct Finished {
     deadline: UnixSeconds,
     offer: Offer,
     work: Work,
-    /// Whether the broker must overwrite the payload: a witness came in clear.
+    /// True when the broker must overwrite the payload: a witness came in clear.
     erase: bool,
 }
 
@@ -47,7 +48,7 @@ impl Finished {
         Finished { job, deadline, offer, work, erase: false }
     }
 
-    /// A job whose answer is a code alone.
+    /// Returns a job whose answer is a code alone.
     pub(super) fn with_code(job: LeasedJob, deadline: UnixSeconds, code: Code, work: Work) -> Self {
         let offer = code_offer(&job, code);
         Finished { job, deadline, offer, work, erase: code == Code::PlaintextRejected }
@@ -66,6 +67,7 @@ impl Settler {
         #[cfg(sealprove_wrong = "acknowledges_first")]
         finished.job.acknowledge_too_early().await;
         let Some(settled) = self.store(&mut finished).await else {
+            // Neither acknowledged nor handed back: the sweeper of a service that reaches the broker answers it.
             let job = &finished.job.subject().job;
             return warn!(%job, "the answer could not be stored before the job's deadline");
         };
@@ -73,8 +75,10 @@ impl Settler {
         let Finished { job, work, erase, .. } = finished;
         let settled_by = if settled.is_ours() { SettledBy::Delivery } else { SettledBy::Other };
         let end = audit_record::leased(&job, &work, settled_by, settled.stored(), &self.prover);
-        // Before the acknowledgement: if this process dies first, another finds the answer and records it.
+        // Before the acknowledgement: if this process dies first, the job is delivered to another, which finds the
+        // answer and records it. After it, a job could end without a line.
         self.ledger.audit.job(|| end.clone()).await;
+        // Before the acknowledgement too, which would remove the message and leave the witness on the broker's disk.
         if erase {
             self.broker.erase(job.subject(), job.sequence(), &settled).await;
         }
@@ -82,6 +86,7 @@ impl Settler {
         let stored = job.stored_at();
         let taken = stored + Duration::from_millis(job.queued_ms());
         let times = Times { stored, taken, settling };
+        // If this fails, the next delivery finds the answer and acknowledges.
         job.ack(&settled).await;
         self.ledger.metrics.jobs.phase(&circuit, Phase::Settled, started.elapsed());
         self.ledger.traces.job(trace, || end, &work, times);
@@ -97,7 +102,7 @@ impl Settler {
         job.ack(&settled).await;
     }
 
-    /// Answers a job in its queue where it has no answer, and takes it out. Returns the code that is its answer.
+    /// Answers a job in its queue, unless it has an answer, and removes it. Returns the code that is its answer.
     ///
     /// # Errors
     /// When nothing is known yet.
@@ -118,13 +123,16 @@ impl Settler {
             .audit
             .job(|| audit_record::queued(queued, settled_by, settled.stored(), &self.prover))
             .await;
+        // Erased, since there is no delivery here that could be acknowledged.
         self.broker.erase(&queued.subject, queued.sequence, &settled).await;
-        // An answer that is not of this protocol is the only one there can be.
+        // An answer that is not of this protocol has no code, and the job will have no other answer.
         Ok(settled.stored().code.unwrap_or(Code::MalformedJob))
     }
 
     /// Offers the answer until one is stored; returns `None` once the job's life is over.
     async fn store(&self, finished: &mut Finished) -> Option<Settled> {
+        // Whether the lease is still held does not matter: compare-and-set makes a late offer harmless, and the
+        // answer in hand may save another service a proof.
         let subject = finished.job.subject().clone();
         let trace = finished.job.trace();
         let mut waits = STORE_WAITS.start();
@@ -134,12 +142,14 @@ impl Settler {
                 Err(cause) => cause,
             };
             self.note_full(&subject.tenant, &cause);
+            // No further try would make it smaller, and a job must not stay without an answer.
             if cause.is_too_large() && finished.offer.header.code != Code::WitnessTooLarge {
                 finished.offer = code_offer(&finished.job, Code::WitnessTooLarge);
                 continue;
             }
             self.ledger.metrics.broker.event(BrokerEvent::RequestFailed);
             warn!(job = %subject.job, %cause, "the answer is not stored yet; trying again");
+            // By then a client has reported the job as lost. An answer after that would contradict it.
             if UnixSeconds::now() > finished.deadline + ANSWER_GRACE {
                 return None;
             }

@@ -23,10 +23,10 @@ use crate::frame::{
 use crate::metrics::Metrics;
 use crate::protocol::{CircuitId, Code, JobId, KeyId, Scheme};
 
-/// The time in which a dropped job's process is reaped, or an order accepted.
+/// Time in which a dropped job's process is reaped, or an order accepted.
 const REAP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The ids of a chamber's private keys.
+/// The keys of a chamber, by their ids.
 #[derive(Default)]
 pub(crate) struct ChamberKeys {
     /// Keys that are loaded.
@@ -191,11 +191,15 @@ impl ChamberClient {
     ) -> Result<Reply, NoReply> {
         let started = Instant::now();
         let mut connection = UnixStream::connect(&self.listen).await.map_err(|_| NoReply::ChamberGone)?;
+        // The ticket names the job on the control connection, where the chamber reports events of processes: the
+        // chamber reads no frame and does not know a job by its id.
         let (ticket, ended) = self.pending.issue(head);
         let exchanged = tokio::select! {
             reply = exchange(&mut connection, limits.order(ticket), head, payload) => Some(reply),
             () = dropped => None,
         };
+        // Closing it is the order to kill a process that still runs. The death is waited for: only then is the memory
+        // of the slot free.
         drop(connection);
         let ended = tokio::time::timeout(REAP_TIMEOUT, ended).await;
         match (exchanged, ended) {
@@ -204,7 +208,7 @@ impl ChamberClient {
             (Some(Ok((head, payload))), Ok(Ok(ProcessEnd { end: End::Answered, peak_bytes }))) => {
                 Ok(Reply { head, payload, peak_bytes, took: started.elapsed() })
             }
-            // What it sent is no reply. It was killed for that, unless it exited first.
+            // It sent something that is not a reply. Dropping the connection killed it, unless it exited first.
             (Some(Err(_)), Ok(Ok(ProcessEnd { end: End::Answered | End::Dropped, .. }))) => {
                 Err(NoReply::Silent)
             }
@@ -222,7 +226,7 @@ async fn exchange(
     connection.write_all(&order.to_bytes()).await.map_err(cut_short)?;
     connection.write_all(&frame::encode(head, payload)).await.map_err(cut_short)?;
     let reply = read_frame::<ReplyHead>(connection).await?;
-    // The connection ends when the process is reaped: nothing may follow the reply.
+    // Bytes after the reply are a sign that the process does not follow the protocol, so its reply counts for nothing.
     match connection.read_u8().await {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(reply),
         _ => Err(FrameError::TooLong),
@@ -238,6 +242,7 @@ async fn read_frame<T: DeserializeOwned>(
 ) -> Result<(T, Vec<u8>), FrameError> {
     let mut prefix = [0; PREFIX_BYTES];
     connection.read_exact(&mut prefix).await.map_err(cut_short)?;
+    // Refuses lengths above the limits before anything is allocated: a process that was taken over can send any number.
     let (head_bytes, body_bytes) = frame::lengths(prefix)?;
     let mut head = vec![0; head_bytes];
     connection.read_exact(&mut head).await.map_err(cut_short)?;

@@ -1,4 +1,6 @@
-//! The handle that the rooms above have of the prover.
+//! The handle by which jobs and requests reach the prover.
+//!
+//! A job is proved by the chamber that is current when its attempt begins, and stays with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +40,7 @@ impl Prover {
         Prover { chamber, bundle, times, built: Arc::new(Built { circuits, limits }) }
     }
 
-    /// The circuits that are built, as a bundle lists them.
+    /// Returns the circuits that are built, as a bundle lists them.
     pub(crate) fn circuits(&self) -> &[BundleCircuit] {
         &self.built.circuits
     }
@@ -53,6 +55,7 @@ impl Prover {
         dropped: impl Future<Output = ()>,
     ) -> Result<Reply, NoReply> {
         let limits = self.limits(&head.circuit);
+        // Past its deadline a proof is of no use, and its process would only occupy a slot.
         let within = Limits { time: limits.time.min(time), ..limits };
         chamber.prove(within, head, payload, dropped).await
     }
@@ -86,6 +89,7 @@ impl Prover {
 
     /// Returns the scheme of a key that the chamber or the served bundle has.
     pub(crate) fn scheme(&self, key: &KeyId) -> Option<Scheme> {
+        // The chamber may be away, and a key that it has may be in no bundle any more.
         let loaded = self.chamber.get().and_then(|chamber| chamber.keys.scheme(key));
         let served = self.bundle.current();
         loaded.or_else(|| served.bundle.keys.iter().find(|listed| listed.id == *key).map(|key| key.scheme))

@@ -1,4 +1,4 @@
-//! How a process is locked, in the log and in the metrics.
+//! Reports of the locks of a process, in the log and in the metrics.
 
 use tracing::{info, warn};
 

@@ -77,9 +77,10 @@ pub(crate) struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// The budget for `slots` slots out of `available` bytes.
+    /// Returns the budget for `slots` slots out of `available` bytes.
     pub(crate) fn new(available: u64, slots: usize, limits: impl Iterator<Item = Limits>) -> Self {
         let slots = u64::try_from(slots).unwrap_or(u64::MAX);
+        // Any mix of circuits must fit, so every slot is counted with the largest.
         let largest = limits.max_by_key(|limits| limits.memory_bytes);
         MemoryBudget { available, slots, job: largest.unwrap_or_default() }
     }

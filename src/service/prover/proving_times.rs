@@ -1,5 +1,5 @@
-//! Proving times, by circuit and size of the sealed witness: a client is told what to expect, and a deadline that
-//! cannot be met is refused.
+//! Proving times, by circuit and size of the sealed witness: a client is told what to expect, and a job whose deadline
+//! cannot be met is answered `EXPIRED` without a proof.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,12 +37,14 @@ impl ProvingTimes {
     pub(crate) fn typical(&self, circuit: &CircuitId, payload_bytes: usize) -> Option<Duration> {
         let known = self.0.lock();
         let smaller = known.range((circuit.clone(), 0)..=(circuit.clone(), payload_bytes)).next_back();
-        let larger = || known.range((circuit.clone(), payload_bytes)..=(circuit.clone(), usize::MAX)).next();
-        smaller.or_else(larger).map(|(_, times)| times.typical)
+        let nearest = smaller
+            .or_else(|| known.range((circuit.clone(), payload_bytes)..=(circuit.clone(), usize::MAX)).next());
+        nearest.map(|(_, times)| times.typical)
     }
 
     /// Returns the shortest time of a proof of this size: a job with less time left cannot be finished.
     pub(crate) fn fastest(&self, circuit: &CircuitId, payload_bytes: usize) -> Option<Duration> {
+        // Of this very size alone: a bound by another size would refuse jobs that could be proved in time.
         self.0.lock().get(&(circuit.clone(), payload_bytes)).map(|times| times.fastest)
     }
 }

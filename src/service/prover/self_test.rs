@@ -29,7 +29,7 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     pub circuit: CircuitId,
-    /// Whether it is the largest that the circuit takes, or the smallest.
+    /// True for the largest witness that the circuit takes, false for the smallest.
     pub is_largest: bool,
     /// The witness, in the form that is sealed.
     pub bytes: Vec<u8>,
@@ -104,6 +104,7 @@ impl SelfTest {
                 return Ok(());
             }
             Some(Ok(reply)) => format!("answered {}", reply.head.code),
+            // The chamber was ended from outside, which says nothing about the circuit.
             Some(Err(NoReply::ChamberGone | NoReply::Ended(End::Killed))) => {
                 return Err(SelfTestError::ChamberGone);
             }
@@ -127,6 +128,8 @@ impl SelfTest {
     /// Chooses a key that the chamber has, from the served bundle or the next one: the key that clients would seal
     /// to now, else any.
     fn key(&self, chamber: &ChamberClient) -> Option<(Arc<ServableBundle>, BundleKey)> {
+        // A changed key and the bundle that lists it arrive in any order, so the next bundle is searched too. A key
+        // outside of its sealing period tests the chamber as well as any.
         let is_loaded = |key: &&BundleKey| chamber.keys.scheme(&key.id).is_some();
         let now = UnixSeconds::now();
         self.bundle.current_and_next().into_iter().find_map(|served| {
@@ -139,11 +142,13 @@ impl SelfTest {
     fn record(&self, sample: &Sample, reply: &Reply) {
         let circuit = &sample.circuit;
         let took = reply.capped(reply.head.timings.proved).unwrap_or_default();
+        // The size under one scheme stands for all: the record covers the sizes of this witness under each of them.
         let payload_bytes = sealed_bytes(Scheme::X25519, sample.bytes.len());
         self.times.record(circuit, Scheme::X25519, payload_bytes, took);
         self.metrics.chambers.self_tested(circuit, sample.is_largest, took);
         let (proved_ms, peak_bytes) = (millis(took), reply.peak_bytes);
         info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");
+        // Measured while few slots are busy, or none. With all of them busy a proof takes longer.
         if took * 2 > sample.limits.time {
             let limit = humantime::format_duration(sample.limits.time);
             warn!(%circuit, proved_ms, %limit, "a proof takes more than half of its time limit here");
@@ -163,6 +168,7 @@ fn job(sample: &Sample, deployment: &Deployment, key: &BundleKey) -> Option<(Job
         subject,
         key: key.id.clone(),
         expires: UnixSeconds::now() + LIFETIME,
+        // The service has no secret to open a sealed answer with.
         answer: AnswerMode::Open,
         verifying_key: VerifyingKeyPin::Any,
     };

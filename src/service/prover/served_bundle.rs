@@ -1,5 +1,7 @@
 //! The bundle that is served, and the next one. A bundle that changes on disk is served once the chamber has every
 //! key and every circuit that it lists: deploy first, publish second.
+//!
+//! Requests hand out its signed bytes unchanged. A service can sign nothing.
 
 use std::sync::Arc;
 
@@ -55,7 +57,7 @@ impl ServableBundle {
         if bundle.expires_at <= UnixSeconds::now() {
             return Err(ServeBundleError::Expired(bundle.expires_at));
         }
-        // Clients know whether it is the right identity; that it is signed at all can be checked here.
+        // The identity is the bundle's own claim. Only clients can tell whether it is the right one, since they pin it.
         let bundle = signed.verify(bundle.identity, UnixSeconds::now(), 0)?;
         Ok(ServableBundle { bundle, bytes: signed.to_json() })
     }
@@ -136,6 +138,7 @@ impl ServedBundle {
     /// Reads a bundle that may follow the served one; returns `None` for the served one itself.
     fn successor(&self, bytes: &[u8]) -> Result<Option<ServableBundle>, ServeBundleError> {
         let (new, current) = (ServableBundle::read(bytes)?, self.current());
+        // The launcher reports a file that was touched as well.
         if new.bytes == current.bytes {
             return Ok(None);
         }
@@ -146,6 +149,7 @@ impl ServedBundle {
         if next.identity != old.identity {
             return Err(ServeBundleError::OtherIdentity(next.identity));
         }
+        // A client that has seen the served bundle refuses one with a smaller serial.
         if next.serial <= old.serial {
             return Err(BundleError::Rollback { found: next.serial, seen: old.serial }.into());
         }
@@ -168,16 +172,18 @@ impl ServedBundle {
 
     /// Checks whether a chamber may take over: it has what the served bundle lists, or the next one.
     ///
-    /// A destroyed key is lacking on purpose, whatever a bundle still lists.
-    ///
     /// # Errors
     /// When the chamber lacks a key or circuit.
     pub(super) fn accepts_chamber(&self, chamber: &ChamberClient) -> Result<(), ServeBundleError> {
+        // The next bundle is enough: a chamber without a removed key fits the bundle that no longer lists it, and
+        // that one is served as soon as the chamber takes over.
         let next = self.next.lock().clone();
         if next.is_some_and(|next| next.check_against(chamber).is_ok()) {
             return Ok(());
         }
         let Bundle { keys, circuits, .. } = &self.current().bundle;
+        // A destroyed key is missing on purpose. Refusing the chamber would keep the key in the memory of the one
+        // before.
         let (destroyed, kept): (Vec<&BundleKey>, Vec<_>) =
             keys.iter().partition(|key| chamber.keys.destroyed.contains(&key.id));
         for key in destroyed {

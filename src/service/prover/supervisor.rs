@@ -1,8 +1,8 @@
-//! The supervisor: it sees to it that there is a chamber.
+//! The supervisor: it keeps one chamber ready for jobs.
 //!
 //! Each chamber is started through the launcher, has to fit into memory and to pass the self-test, and only then gets
 //! jobs. One that dies is followed by another. One in which a job broke a rule is replaced, and so is one whose keys
-//! are not those on disk any more. A replaced chamber ends with its last job.
+//! differ from those on disk. A replaced chamber ends with its last job.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -32,12 +32,13 @@ use crate::protocol::{KeyId, Scheme};
 
 /// Waits before a chamber that died is followed by another.
 const RESTART_WAITS: Waits = Waits::between(Duration::from_millis(200), Duration::from_secs(30));
-/// Least age of a chamber that is replaced: building keys is expensive.
+/// Least age of a chamber that is replaced: building keys is expensive, and a submitter can send a witness that
+/// breaks a rule as often as it likes.
 const REPLACE_WAIT: Duration = Duration::from_secs(30);
 /// Time in which a chamber without jobs ends.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// There is no chamber, and there can be none.
+/// There is no chamber, and none can be started.
 #[derive(Debug, thiserror::Error)]
 pub enum NoChamber {
     /// The launcher cannot be reached.
@@ -168,12 +169,13 @@ impl Run {
             Err(gone) = self.watch_launcher() => Err(NoChamber::Launcher(gone)),
         };
         let launcher = self.parts.launcher;
-        // It does not panic. If it did, the launcher would end with this process.
+        // Waited for, so that no chamber is left when this process ends. If the task fails, the launcher ends with this
+        // process, as after a crash.
         let _ = tokio::task::spawn_blocking(move || launcher.finish()).await;
         ended
     }
 
-    /// Starts one chamber after the other. If the first one fails, that is final: another would fare no better.
+    /// Starts one chamber after the other. A failure of the first one is final: a second would fail in the same way.
     async fn supervise(&self) -> Result<(), NoChamber> {
         let mut waits = RESTART_WAITS.start();
         let mut retired = JoinSet::new();
@@ -189,6 +191,7 @@ impl Run {
                 Ok(next) => {
                     let was_first = std::mem::take(&mut is_first);
                     waits = RESTART_WAITS.start();
+                    // New jobs go to the new chamber before the old one is told to take no more.
                     self.current.send_replace(Some(next.client.clone()));
                     record.ready(&next.client, cause);
                     self.promote_bundle(&next.client);
@@ -197,6 +200,7 @@ impl Run {
                     }
                     cause = self.until_next(current.as_mut(), was_first).await?;
                 }
+                // A locked process cannot start another launcher either.
                 Err(fault) if is_first || matches!(fault, NoChamber::Launcher(_)) => return Err(fault),
                 Err(fault) => {
                     cause = StartCause::Ended;
@@ -210,20 +214,22 @@ impl Run {
         Ok(())
     }
 
-    /// Starts a chamber that could take jobs: it has everything that the bundle lists, except destroyed keys.
+    /// Starts a chamber and returns it once it can take jobs.
     async fn start(&self, cause: StartCause) -> Result<ActiveChamber, NoChamber> {
         let ChamberParts { launcher, budget, bundle, self_test, metrics, .. } = &self.parts;
         metrics.chambers.started(cause);
         let connection = UnixStream::connect(launcher.socket()).await.map_err(NoChamber::Launcher)?;
         let (mut control, order) = connection.into_split();
-        let client = ChamberClient::announced(&mut control, metrics).await.ok_or(NoChamber::NotReady)?;
-        let client = Arc::new(client);
+        let announced = ChamberClient::announced(&mut control, metrics).await;
+        let client = Arc::new(announced.ok_or(NoChamber::NotReady)?);
         bundle.accepts_chamber(&client)?;
         report_locks("chamber", client.locks, metrics);
         metrics.chambers.keys(client.keys.ready.len(), client.keys.destroyed.len());
+        // Events are read from here on: the self-test below learns from them how its processes end.
         let events =
             tokio::spawn(read_events(client.clone(), control, self.current.clone(), metrics.clone()));
         let active = ActiveChamber { client, events, _order: order };
+        // Measured by the chamber itself: keys and circuits decide how much memory each of its forks is born with.
         budget.check(active.client.birth_bytes)?;
         self_test.prove_smallest(&active.client).await?;
         Ok(active)
@@ -240,6 +246,7 @@ impl Run {
         let not_before = Instant::now() + REPLACE_WAIT;
         tokio::select! {
             Err(fault) = self.test_largest(client, is_first) => Err(fault.into()),
+            // The chamber goes on taking jobs until then: each has a process of its own.
             () = self.rule_broken(not_before) => Ok(StartCause::RuleBroken),
             () = self.keys_changed.notified() => {
                 info!("the keys have changed: starting another chamber");
@@ -330,6 +337,7 @@ impl AuditRecord {
         let ready = ChamberReady { chamber, cause, seccomp: locks.calls, landlock: locks.files };
         self.audit.note(|| Event::ChamberReady(ready));
         let keys: BTreeMap<_, _> = client.keys.ready.iter().map(|key| (key.id.clone(), key.scheme)).collect();
+        // Compared with the chamber before: what matters is when a key came into memory and when it left.
         for key in added(&keys, &self.keys, client) {
             self.audit.note(|| Event::KeyAppeared(key));
         }

@@ -1,4 +1,4 @@
-//! Bundle requests: every client gets the same signed bytes.
+//! Bundle requests: every client gets the same signed bytes, whatever is in its request.
 
 use async_nats::Client;
 use futures_util::StreamExt;
@@ -12,6 +12,7 @@ pub(super) async fn serve(client: &Client, subjects: &Subjects, bundle: &ServedB
     let Some(mut requests) = listen(client, subjects.bundle()).await else { return };
     while let Some(request) = requests.next().await {
         if let Some(reply) = request.reply {
+            // A client that gets no reply asks again.
             let _ = client.publish(reply, bundle.current().bytes.clone().into()).await;
         }
     }

@@ -18,7 +18,7 @@ use crate::service::job::{QueuedJob, Settler};
 const REQUESTS_MAX: usize = 16;
 /// Tries of a request that the broker leaves in doubt.
 const TRIES: u32 = 4;
-/// Waits between them.
+/// Waits between these tries.
 const RETRY_WAITS: Waits = Waits::between(Duration::from_millis(100), Duration::from_secs(1));
 
 /// Answers cancel requests for as long as the connection lives.
@@ -49,6 +49,7 @@ async fn cancel(tenant: &Tenant, job: &JobId, settler: &Settler) -> (CancelResul
     let mut waits = RETRY_WAITS.start();
     for _ in 0..TRIES {
         match cancel_once(tenant, job, settler).await {
+            // Also where an earlier try or another request has cancelled it: the job is cancelled, as the client asked.
             Some((_, Some(Code::Cancelled))) => return (CancelResult::Cancelled, Some(Code::Cancelled)),
             Some(known) => return known,
             None => waits.pause().await,
@@ -64,6 +65,8 @@ async fn cancel_once(
     job: &JobId,
     settler: &Settler,
 ) -> Option<(CancelResult, Option<Code>)> {
+    // The client names no lane and no circuit, since it cancels by the job's id alone. Both are in the subject found
+    // here.
     let stored = settler.broker.queued_job(tenant, job).await.ok()?;
     let queued = stored.and_then(|stored| {
         let subject = settler.broker.subjects().parse_job(&stored.subject).ok()?;

@@ -5,8 +5,9 @@ use tracing::error;
 
 use crate::jetstream::QUEUE_GROUP;
 
-/// Subscribes to a subject, of whose requests this service gets its share; returns `None` without permission.
+/// Subscribes to a subject in the queue group; returns `None` without permission.
 pub(super) async fn listen(client: &Client, subject: String) -> Option<Subscriber> {
+    // The broker gives each request to one service of the group, so a client gets one reply however many services run.
     match client.queue_subscribe(subject.clone(), QUEUE_GROUP.to_owned()).await {
         Ok(requests) => Some(requests),
         Err(cause) => {

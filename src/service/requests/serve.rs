@@ -30,12 +30,14 @@ impl Requests {
     }
 
     async fn serve_on(&self, connection: &Connection) {
+        // Joined and not selected: one endpoint without permission does not end the others.
         let (client, subjects) = (&connection.client, self.settler.broker.subjects());
         tokio::join!(
             bundle::serve(client, subjects, &self.settler.prover.bundle),
             cancel::serve(client, &self.settler, &self.config.tenants),
             self.notices.follow(client, subjects),
-            // By the time the broker has this, it has the subscriptions.
+            // The broker handles what a connection sends in order: once it confirms the flush, it has the
+            // subscriptions.
             async { self.readiness.set_requests(client.flush().await.is_ok()) },
         );
     }

@@ -128,6 +128,7 @@ impl Activity {
         attempt: u32,
         expected: Option<Duration>,
     ) -> BusyGuard {
+        // The job's id is left out: a reader of the page could cancel by it.
         let JobSubject { tenant, lane, circuit, .. } = job.clone();
         let slot =
             BusySlot { tenant, circuit, lane, attempt, elapsed_ms: 0, expected_ms: expected.map(millis) };
@@ -172,6 +173,7 @@ impl Activity {
                 .collect(),
             answered: state.codes.values().sum(),
             last_minute: state.seconds.iter().map(|(_, count)| count).sum(),
+            // In the protocol's order: the map has none, and the lines of the page would jump.
             codes: Code::ALL
                 .iter()
                 .filter_map(|code| Some(Count { code: *code, count: *state.codes.get(code)? }))

@@ -1,4 +1,6 @@
-//! The admin address: metrics, liveness, readiness.
+//! The admin address: metrics, liveness, readiness and activity.
+//!
+//! It serves pages and takes no orders, since it asks for no credentials.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub(crate) async fn serve(
     let bound = listener.local_addr()?;
     let router = Router::new()
         .route("/metrics", get(page))
+        // Alive as long as it replies. A missing broker or chamber is no reason to restart a service that waits for it.
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/top.json", get(top_page))
@@ -44,6 +47,7 @@ pub(crate) async fn serve(
 }
 
 async fn page(State(pages): State<Pages>) -> impl IntoResponse {
+    // Computed when the page is read: the time that the bundle has left changes without an event.
     pages.metrics.health.missing(&pages.activity.readiness.missing());
     pages.metrics.bundle.served(&pages.activity.bundle.current().bundle, UnixSeconds::now());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], pages.metrics.page())

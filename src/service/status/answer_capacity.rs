@@ -21,6 +21,7 @@ pub(crate) struct AnswerCapacity {
 impl AnswerCapacity {
     /// Returns whether an answer of this tenant can be stored.
     pub(crate) fn accepts(&self, tenant: &Tenant) -> bool {
+        // A stream that is not measured yet counts as empty. If it is full, the first answer finds out.
         self.filled.lock().get(tenant).is_none_or(|filled| *filled <= FULL)
     }
 

@@ -1,4 +1,4 @@
-//! The ledger: everything in which the service records what it does.
+//! The ledger: metrics, audit log, traces and activity, in which the service records its work.
 
 use std::sync::Arc;
 

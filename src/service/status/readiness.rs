@@ -1,4 +1,6 @@
-//! Readiness: whether the service takes jobs, and what it waits for if not.
+//! Readiness: the conditions under which the service takes jobs, and those that do not hold.
+//!
+//! `/readyz`, `/top.json` and the metrics all read it. Nothing in the service waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +29,7 @@ impl Readiness {
             chamber: AtomicBool::new(false),
             broker: AtomicBool::new(false),
             streams: AtomicBool::new(false),
+            // A pull that was never tried has not been refused.
             pulls: AtomicBool::new(true),
             requests: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -70,12 +73,14 @@ impl Readiness {
     /// Returns the conditions that do not hold: none when jobs are taken.
     pub(crate) fn missing(&self) -> Vec<Missing> {
         let (streams, stopping) = (held(&self.streams), held(&self.stopping));
-        // A single full tenant does not make the service unready; log and metrics show it.
+        // A single full tenant does not make the service unready: an orchestrator might then replace a service that
+        // proves for all others. Log and metrics show it.
         let has_room = self.capacity.full_tenants().len() < self.tenants;
         let found = [
             (Missing::Chamber, held(&self.chamber)),
             (Missing::Broker, held(&self.broker)),
             (Missing::Streams, streams),
+            // Both follow from missing streams. Only the cause is reported.
             (Missing::Pulls, held(&self.pulls) || !streams),
             (Missing::Requests, held(&self.requests) || !streams),
             (Missing::Room, has_room),

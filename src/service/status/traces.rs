@@ -52,7 +52,7 @@ impl Traces {
         let (Some(sender), Some(trace)) = (&self.0, trace) else { return };
         if trace.is_sampled() {
             let traced = TracedJob { trace, end: end(), work: *work, times, settled: UnixMillis::now() };
-            // A collector that does not keep up loses some.
+            // Never waits: a collector that does not keep up loses spans, and jobs do not slow down.
             let _ = sender.try_send(traced);
         }
     }

@@ -14,6 +14,7 @@ pub(crate) async fn watch(served: Arc<ServedBundle>) {
     loop {
         let Bundle { serial, expires_at, .. } = served.current().bundle;
         let left = expires_at.since(UnixSeconds::now());
+        // Once for each serial, and not every minute until a new bundle is signed.
         if left.is_zero() && logged.replace(serial) != Some(serial) {
             error!(
                 serial,

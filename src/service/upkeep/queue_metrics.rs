@@ -1,4 +1,5 @@
-//! Queue lengths, the ages of the oldest jobs, and the clock offset, for the metrics alone: nothing is decided by them.
+//! Queue lengths, the ages of the oldest jobs, and the clock offset, for the metrics alone: no decision depends on
+//! them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,10 +62,11 @@ async fn measure(seen: &mut Seen, broker: &Broker, config: &ServiceConfig, metri
     }
 }
 
-/// Measures one queue. The oldest job is read from the stream: one that deliveries have given up on is in no
-/// consumer's count.
+/// Measures one queue.
 async fn measure_queue(queue: &Queue, broker: &Broker) -> Option<SeenQueue> {
     let state = broker.lane_state(&queue.tenant, queue.lane).await?;
+    // From the stream and not from the consumer: a job that deliveries have given up on is in no consumer's count,
+    // and is the one that an operator has to hear of.
     let oldest = broker.queued_in_lane_from(&queue.tenant, queue.lane, 0).await.ok()?;
     Some(SeenQueue {
         waiting: state.waiting,

@@ -1,8 +1,8 @@
 //! The sweeper: it answers the jobs that deliveries have given up on, and those that outlived their deadline in the
 //! queue. Every service has one; compare-and-set keeps them from answering twice.
 //!
-//! It learns of a given-up job from the broker's MAX_DELIVERIES advisory. Where that was lost, the job lies behind
-//! everything that its consumer still has in flight.
+//! It learns of a given-up job from the broker's MAX_DELIVERIES advisory. If that was lost, the job is found because it
+//! lies behind everything that its consumer still has in flight. The sweeper takes no delivery and holds no lease.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +52,7 @@ async fn answer_given_up(settler: &Settler, tenants: &Tenants) {
     for advisory in advisories.unwrap_or_default() {
         let is_done = match &advisory.given_up {
             Some((tenant, sequence)) if tenants.contains(tenant) => give_up(tenant, *sequence, settler).await,
+            // It names no job stream, or that of a removed tenant, whose streams the operator deletes.
             _ => true,
         };
         if is_done && !advisory.ack().await {
@@ -60,9 +61,10 @@ async fn answer_given_up(settler: &Settler, tenants: &Tenants) {
     }
 }
 
-/// Answers a job that was delivered as often as it may be; returns whether the advisory is dealt with.
+/// Answers a job that was delivered as often as it may be; returns whether the advisory can be acknowledged.
 async fn give_up(tenant: &Tenant, sequence: u64, settler: &Settler) -> bool {
     match settler.broker.queued_at(tenant, sequence).await {
+        // It is gone, so it has its answer: a slow service still had the last delivery.
         Ok(None) => true,
         Ok(Some(message)) => answer(tenant, &message, Code::AttemptsExhausted, settler).await,
         Err(cause) => {
@@ -95,6 +97,7 @@ async fn answer(tenant: &Tenant, message: &StoredMessage, code: Code, settler: &
 /// Returns the job that a message names. A message that names none cannot be answered, and is left to its delivery.
 fn job_subject(tenant: &Tenant, message: &StoredMessage, settler: &Settler) -> Option<JobSubject> {
     let subject = settler.broker.subjects().parse_job(&message.subject).ok()?;
+    // A stream of one tenant cannot hold another's subjects, unless an operator has changed it.
     (subject.tenant == *tenant).then_some(subject)
 }
 
@@ -122,8 +125,9 @@ impl WaitingJob {
 
 impl Backlog {
     async fn sweep(&mut self, tenant: &Tenant, settler: &Settler) {
-        // The consumers are asked first: a job that is read afterwards, and lies behind all that they had in flight,
-        // was given up.
+        // The consumers are asked before the queue is read. A job that is still in the queue afterwards, and lies
+        // behind all that they had in flight, was given up. In the other order it could have been delivered in
+        // between.
         let mut lanes = Vec::new();
         for lane in Lane::ALL {
             lanes.push((lane, settler.broker.lane_state(tenant, lane).await));
@@ -142,10 +146,11 @@ impl Backlog {
         let mut doomed = Vec::new();
         for (sequence, job) in &self.waiting {
             let lane = lanes.iter().find(|(lane, _)| *lane == job.lane);
-            let lane = lane.and_then(|(_, state)| state.as_ref());
+            // A consumer that could not be asked has given up nothing, as far as is known.
+            let state = lane.and_then(|(_, state)| state.as_ref());
             if job.deadline + LATE < UnixSeconds::now() {
                 doomed.push((*sequence, Code::Expired));
-            } else if lane.is_some_and(|state| state.has_given_up(*sequence)) {
+            } else if state.is_some_and(|state| state.has_given_up(*sequence)) {
                 doomed.push((*sequence, Code::AttemptsExhausted));
             }
         }
@@ -160,6 +165,8 @@ impl Backlog {
 
     /// Forgets jobs that are gone from the middle of the queue, among the first of those at risk.
     async fn forget_answered(&mut self, tenant: &Tenant, settler: &Settler) {
+        // Reading every waiting job again would cost the broker more than the jobs themselves. These are counted in a
+        // metric that an alert depends on.
         let now = UnixSeconds::now();
         let read_again: Vec<u64> =
             Lane::ALL.iter().flat_map(|lane| self.at_risk(*lane, now).take(READS_MAX)).collect();
@@ -176,6 +183,7 @@ impl Backlog {
         self.waiting = self.waiting.split_off(&head);
         for _ in 0..BATCH.min(WAITING_MAX - self.waiting.len()) {
             let Some(message) = settler.broker.queued_from(tenant, self.read_to).await? else { break };
+            // The queue is in the order of arrival, so all that follow are younger.
             if message.stored_at.to_seconds() + YOUNG > UnixSeconds::now() {
                 break;
             }
@@ -190,6 +198,7 @@ impl Backlog {
 
     /// Answers a job that is still there, and forgets it.
     async fn end(&mut self, tenant: &Tenant, sequence: u64, code: Code, settler: &Settler) {
+        // Read again, since what is remembered of it may be old: a job that is gone has its answer.
         let is_over = match settler.broker.queued_at(tenant, sequence).await {
             Ok(None) => true,
             Ok(Some(message)) => answer(tenant, &message, code, settler).await,
@@ -203,6 +212,7 @@ impl Backlog {
 
 /// Returns the deadline in a job's header, but at most a day after it was stored.
 fn deadline(message: &StoredMessage) -> UnixSeconds {
+    // The header may name any time, or none. Admission refuses such a job, but only when it is delivered.
     let latest = message.stored_at.to_seconds() + JOB_LIFETIME_MAX;
     let stated = message.header(H_EXPIRES).and_then(|expires| expires.parse().ok());
     stated.map_or(latest, |stated| UnixSeconds(stated).min(latest))

@@ -1,10 +1,9 @@
-//! Spans, and how they get to a collector next door: OTLP over HTTP in binary protobuf (OpenTelemetry Protocol 1.x,
-//! "OTLP/HTTP"), with the messages of `opentelemetry-proto`. No SDK: a service whose threads are locked starts none
-//! that it does not know, and is configured by its own file alone.
+//! Spans, and sending them to a collector on the same machine or network: OTLP over HTTP in binary protobuf
+//! (OpenTelemetry Protocol 1.x, "OTLP/HTTP"), with the messages of `opentelemetry-proto`. The SDK of OpenTelemetry is
+//! not used: it starts threads of its own and reads its configuration from the environment.
 //!
 //! A job that was taken soon after it was sent is part of the client's trace. One that has waited for longer begins a
-//! trace of its own with a link to the client's, which its collector has put away by then. Spans hold what the audit
-//! log holds.
+//! trace of its own with a link to the client's. Spans hold the facts that the audit log holds, and no others.
 
 use std::time::Duration;
 
@@ -23,17 +22,18 @@ use super::facts::TracedJob;
 use crate::http;
 use crate::protocol::{Deployment, JobId, Outcome, UnixMillis};
 
-/// Where a collector takes spans, and in which form (OTLP specification, "OTLP/HTTP Request").
+/// Path at which a collector takes spans (OTLP specification, "OTLP/HTTP Request").
 const PATH: &str = "/v1/traces";
+/// Media type of the request's body.
 const PROTOBUF: &str = "application/x-protobuf";
-/// How many jobs' spans are sent at once.
+/// Limit of jobs whose spans are sent in one request.
 const BATCH: usize = 64;
-/// How long spans wait for company.
-const COMPANY: Duration = Duration::from_millis(500);
+/// Time for which the first spans of a request wait for more.
+const BATCH_WAIT: Duration = Duration::from_millis(500);
 /// A job that has waited for longer begins a trace of its own.
 const LATE: Duration = Duration::from_secs(5 * 60);
 
-/// Who sends them.
+/// Returns the resource that all spans come from: this program, in this deployment.
 pub(super) fn resource(deployment: &Deployment) -> Resource {
     let attributes = vec![
         text("service.name", "sealprove"),
@@ -43,11 +43,12 @@ pub(super) fn resource(deployment: &Deployment) -> Resource {
     Resource { attributes, ..Resource::default() }
 }
 
-/// Sends until nobody is traced any more.
+/// Sends spans until the last sender of traced jobs is dropped.
 pub(super) async fn send(collector: String, resource: Resource, mut traced: mpsc::Receiver<TracedJob>) {
-    let mut is_said = false;
+    // A collector that is away is reported once, not for every request.
+    let mut is_reported = false;
     while let Some(first) = traced.recv().await {
-        tokio::time::sleep(COMPANY).await;
+        tokio::time::sleep(BATCH_WAIT).await;
         let mut batch = spans(&first);
         for _ in 1..BATCH {
             let Ok(more) = traced.try_recv() else { break };
@@ -55,8 +56,8 @@ pub(super) async fn send(collector: String, resource: Resource, mut traced: mpsc
         }
         let body = request(resource.clone(), batch).encode_to_vec();
         match http::post(&collector, PATH, PROTOBUF, body).await {
-            Ok(_) => is_said = false,
-            Err(cause) if !std::mem::replace(&mut is_said, true) => {
+            Ok(_) => is_reported = false,
+            Err(cause) if !std::mem::replace(&mut is_reported, true) => {
                 warn!(%collector, %cause, "spans are lost: the collector of traces does not take them");
             }
             Err(_) => {}
@@ -76,13 +77,14 @@ fn request(resource: Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
     ExportTraceServiceRequest { resource_spans }
 }
 
-/// A job's own span, and those of its parts below it.
+/// Returns a job's own span, and those of its parts below it.
 fn spans(traced: &TracedJob) -> Vec<Span> {
     let TracedJob { trace, end, work, times, settled } = traced;
     let is_late = times.taken.since(times.stored) > LATE;
     let (theirs, their_span) = (bytes(trace.trace_id()), bytes(trace.parent_id()));
     let mut job = Span { kind: SpanKind::Consumer.into(), ..span("job", times.stored, *settled) };
-    job.attributes = described(traced);
+    job.attributes = attributes(traced);
+    // Collectors close a trace after minutes. Spans that come later would be shown alone, or not at all.
     if is_late {
         job.trace_id = bytes(JobId::random().as_str());
         job.links = vec![Link { trace_id: theirs, span_id: their_span, ..Link::default() }];
@@ -108,7 +110,7 @@ fn spans(traced: &TracedJob) -> Vec<Span> {
     ];
     if work.began.is_some() {
         let chamber = below(&job, "chamber", began, began + work.last_attempt);
-        // One after the other, as they were done; a job process says how long, not when.
+        // One after the other, as they were done: a job process reports durations and no times.
         let mut at = began;
         let steps = [
             ("open", work.timings.opened),
@@ -128,7 +130,7 @@ fn spans(traced: &TracedJob) -> Vec<Span> {
     parts
 }
 
-/// A span of this service between two points in time.
+/// Returns a span of this service between two points in time.
 fn span(name: &str, from: UnixMillis, to: UnixMillis) -> Span {
     Span {
         span_id: bytes(&JobId::random().as_str()[..16]),
@@ -136,14 +138,14 @@ fn span(name: &str, from: UnixMillis, to: UnixMillis) -> Span {
         kind: SpanKind::Internal.into(),
         start_time_unix_nano: from.0.saturating_mul(1_000_000),
         end_time_unix_nano: to.max(from).0.saturating_mul(1_000_000),
-        // Sampled, like the trace that it is of.
+        // Sampled, like the client's trace: spans are made for no other.
         flags: 1,
         ..Span::default()
     }
 }
 
-/// What is known of a job; what is not is left out.
-fn described(traced: &TracedJob) -> Vec<KeyValue> {
+/// Returns the attributes of a job's span. Facts that are not known are left out.
+fn attributes(traced: &TracedJob) -> Vec<KeyValue> {
     let TracedJob { end, .. } = traced;
     let mut attributes = vec![
         text("sealprove.tenant", end.tenant.as_str()),
@@ -174,8 +176,9 @@ fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
 
-/// Of an id's digits.
+/// Returns the bytes of an id, given in hexadecimal digits.
 fn bytes(id: &str) -> Vec<u8> {
+    // Cannot panic: ids are checked when they are parsed, and drawn ones are hexadecimal.
     hex::decode(id).expect("ids are pairs of hexadecimal digits")
 }
 
