@@ -107,8 +107,8 @@ impl Delivery {
     /// Takes a lease on the job that the message names, and keeps it until the job is settled or dropped.
     pub(crate) fn lease(self, subjects: &Subjects, ack_wait: Duration) -> Result<LeasedJob, Unnamed> {
         let Delivery { message, acknowledgement, sequence, delivered, stored_at } = self;
-        // The names of the job, and so the subject of its answer, come from the subject that it was delivered on: there the
-        // broker has bound the tenant. Headers and reply subject are the publisher's choice.
+        // The names of the job, and so the subject of its answer, come from the subject that it was delivered on:
+        // there the broker has bound the tenant. Headers and reply subject are the publisher's choice.
         let Ok(subject) = subjects.parse_job(&message.subject) else {
             return Err(Unnamed(Box::new(acknowledgement)));
         };

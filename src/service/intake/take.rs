@@ -58,8 +58,7 @@ impl Drop for TakenSlot {
         let mut fair_queue = self.fair_queue.lock();
         let had_room = fair_queue.has_room(&self.tenant);
         fair_queue.ended(&self.tenant, self.ticket, Instant::now());
-        // Intake may be waiting at the queues of other tenants for seconds. Only a tenant at its limit was left out
-        // there.
+        // Intake may be waiting at the other queues for seconds. Only a tenant at its limit was left out there.
         if !had_room {
             self.has_room.notify_one();
         }

@@ -250,7 +250,8 @@ impl Admitted {
             since: UnixSeconds::now(),
             expected_ms: worker.settler.prover.typical_time(circuit, self.job.payload().len()).map(millis),
         };
-        // A proof does not wait for it. If a crash is not stored, the job is tried once more than it should be.
+        // Not repeated, so that a proof waits for it only briefly. If a crash is not stored, the job is tried once
+        // more.
         if let Err(cause) = worker.settler.broker.publish_status(&status).await {
             warn!(%job, %cause, "the status is not stored");
         }
@@ -261,7 +262,8 @@ impl Admitted {
 async fn answered_elsewhere(job: &LeasedJob, notices: &mut Subscription, worker: &Worker) -> Settled {
     let JobSubject { tenant, job: id, .. } = job.subject();
     loop {
-        // The leader is read now and then even without a notice, which the broker sends at most once.
+        // A notice may be missed, since the broker sends it at most once, and could be forged. So the leader is read
+        // after each, and now and then without one.
         notices.wait_for(tenant, id, worker.ack_wait / 4).await;
         if let Ok(Some(settled)) = worker.settler.broker.find_answer(tenant, id).await {
             return settled;
