@@ -54,11 +54,14 @@ pub trait Circuit: Send + Sync + 'static {
     /// # Errors
     /// Fails when the witness cannot be decoded.
     fn prepare(&self, witness: &[u8]) -> Result<Vec<u8>, InvalidWitness> {
+        // A JSON witness has no compact form to expand: it is ready as the client wrote it.
         Ok(witness.to_vec())
     }
 
     /// Removes from an output document everything that is not public. An open answer holds the result.
     fn redact(&self, output: Vec<u8>) -> Vec<u8> {
+        // Proof and public inputs are public by themselves. Only a circuit with an output document has more
+        // to hide.
         output
     }
 
@@ -68,6 +71,7 @@ pub trait Circuit: Send + Sync + 'static {
     /// # Errors
     /// Fails when the two documents do not belong together.
     fn combine(&self, _witness: &[u8], output: &[u8]) -> Result<Vec<u8>, VerifyError> {
+        // A document of another type than the witness has nothing to be merged with, and stands alone.
         Ok(output.to_vec())
     }
 }

@@ -8,6 +8,7 @@ use super::interface::Circuit;
 use crate::protocol::CircuitId;
 
 /// The circuits of a program, by name.
+// Sorted by name, so that every listing of the circuits has the same order.
 #[derive(Clone, Default)]
 pub struct Circuits(BTreeMap<CircuitId, Arc<dyn Circuit>>);
 
@@ -44,6 +45,7 @@ impl Circuits {
 
 impl fmt::Debug for Circuits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names only: a circuit need not implement `Debug`.
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
