@@ -175,7 +175,6 @@ impl Halo2Circuit for Membership {
     }
 
     fn sample() -> Vec<u8> {
-        // Fixed secrets, so that the sample has the same bytes in every program and in the documentation.
         // Cannot panic: the numbers are below the modulus, and three of 2^32 places are taken.
         let members =
             [1, 2, 3].map(|byte| Identity(SecretElement::from_bytes(&[byte; 32]).expect("a field element")));

@@ -16,7 +16,6 @@ pub(super) const fn tag(name: &str) -> Base {
     assert!(name.len() < 32, "a name of 31 bytes or less is below the modulus");
     let mut words = [0; 4];
     let mut at = 0;
-    // A loop by hand, because iterators do not run in a `const fn`.
     while at < name.len() {
         words[at / 8] |= (name[at] as u64) << (8 * (at % 8));
         at += 1;

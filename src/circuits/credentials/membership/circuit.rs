@@ -125,9 +125,9 @@ impl Config {
             Constraints::with_selector(
                 meta.query_selector(self.swap),
                 [
-                    // A free turn would let anyone pass for a member. To reach the children L and R of a node
-                    // in the tree from any node, a prover would take the sibling L + R - node and the turn (L
-                    // - node) / (sibling - node).
+                    // A free turn would let anyone pass for a member: with the sibling L + R - node and the
+                    // turn (L - node) / (sibling - node), any node leads to the children L and R of a node in
+                    // the tree.
                     ("turn is 0 or 1", turn.clone() * (one - turn)),
                     ("left is the node, or the sibling after a turn", left.clone() - moved),
                     // Given left, the sum fixes right without a second product. A free right would let a turn

@@ -43,7 +43,6 @@ pub(super) const THRESHOLD_ROW: usize = 1;
 pub(super) const WINDOWS: usize = 32;
 
 /// The constraints of "the value behind the commitment is at least the threshold".
-// Keys are built without an opening: they depend on the shape alone.
 #[derive(Default)]
 pub struct AtLeast(pub(super) Option<Opening>);
 
@@ -61,7 +60,6 @@ pub struct Config {
 
 impl Circuit<Base> for AtLeast {
     type Config = Config;
-    // Places the regions, and is therefore a part of the verifying key.
     type FloorPlanner = SimpleFloorPlanner;
 
     fn without_witnesses(&self) -> Self {
