@@ -54,7 +54,6 @@ pub trait Circuit: Send + Sync + 'static {
     /// # Errors
     /// Fails when the witness cannot be decoded.
     fn prepare(&self, witness: &[u8]) -> Result<Vec<u8>, InvalidWitness> {
-        // A JSON witness has no compact form to expand: it is ready as the client wrote it.
         Ok(witness.to_vec())
     }
 

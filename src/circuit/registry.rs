@@ -45,7 +45,6 @@ impl Circuits {
 
 impl fmt::Debug for Circuits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names only: a circuit need not implement `Debug`.
         f.debug_set().entries(self.0.keys()).finish()
     }
 }

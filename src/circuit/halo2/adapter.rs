@@ -26,7 +26,6 @@ impl<C: Halo2Circuit> Circuit for C {
             summary: C::SUMMARY,
             media_type: C::MEDIA_TYPE,
             schema: C::schema(),
-            // A halo2 proof is complete with its public inputs; there is no document to put it into.
             output_media_type: None,
             verifying_keys: vec![(
                 LABEL,
