@@ -205,8 +205,7 @@ impl Halo2Circuit for Membership {
     }
 
     fn instance(opening: &Opening) -> [Base; 4] {
-        // What the circuit computes in its cells, computed outside of it. If the two differed anywhere, no
-        // proof would verify.
+        // The circuit computes the same in its cells. If the two differed anywhere, no proof would verify.
         let root = opening.steps.iter().fold(commitment(opening.secret), |node, step| {
             let (left, right) = step.order(node);
             poseidon::node(left, right)
