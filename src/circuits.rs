@@ -11,6 +11,7 @@ impl Circuits {
     /// Returns the circuits that this build has: those whose features are on.
     pub fn built_in() -> Self {
         let circuits = Circuits::new();
+        // Bound again for each family, because a `cfg` cannot stand on a call in a chain.
         #[cfg(feature = "credentials")]
         let circuits =
             circuits.with(credentials::threshold::Threshold).with(credentials::membership::Membership);

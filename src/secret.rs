@@ -21,14 +21,14 @@ impl Witness {
     /// Fills a buffer of exactly `len` bytes in place.
     ///
     /// # Errors
-    /// What `fill` returns; the buffer is wiped.
+    /// Fails as `fill` does; the buffer is wiped.
     pub fn fill<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         let mut bytes = Zeroizing::new(vec![0; len]);
         fill(&mut bytes)?;
         Ok(Witness(bytes))
     }
 
-    /// The witness itself.
+    /// Returns the witness itself.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -36,6 +36,7 @@ impl Witness {
     /// Keeps the bytes `from..from + len` and wipes the rest, without a copy to a second buffer.
     pub(crate) fn trim(&mut self, from: usize, len: usize) {
         self.0.copy_within(from..from + len, 0);
+        // `truncate` leaves the bytes behind the new end in place, and the buffer lives on.
         self.0[len..].zeroize();
         self.0.truncate(len);
     }
@@ -57,14 +58,14 @@ impl PrivateKey {
     /// Fills a new key in place.
     ///
     /// # Errors
-    /// What `fill` returns; the buffer is wiped.
+    /// Fails as `fill` does; the buffer is wiped.
     pub fn fill<E>(fill: impl FnOnce(&mut [u8; Self::BYTES]) -> Result<(), E>) -> Result<Self, E> {
         let mut key = PrivateKey(Zeroizing::new([0; Self::BYTES]));
         fill(&mut key.0)?;
         Ok(key)
     }
 
-    /// The key itself.
+    /// Returns the key itself.
     pub fn expose(&self) -> &[u8; Self::BYTES] {
         &self.0
     }

@@ -14,6 +14,8 @@ use crate::protocol::PublicInputs;
 /// end, and is dropped there: a type that wipes itself on drop leaves no copy. Nothing here copies, compares
 /// or prints it.
 pub struct CheckedWitness {
+    // Without its type, so that one trait object serves circuits of every witness type. In a box, so that
+    // passing the witness on moves a pointer and copies nothing of the secret.
     decoded: Box<dyn Any + Send>,
     public_inputs: PublicInputs,
 }

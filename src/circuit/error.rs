@@ -8,7 +8,8 @@
 pub struct InvalidWitness {
     /// The place, such as `path[3]` or `orchard.actions[0].spend`; `witness` for the whole.
     pub path: String,
-    /// What is wrong there, and what is expected.
+    /// Fixed text: the fault, and the form that is expected.
+    // A static string cannot be formatted from the witness, and so cannot quote it.
     pub reason: &'static str,
 }
 
@@ -41,6 +42,7 @@ pub enum ProveError {
 pub struct VerifyError(pub &'static str);
 
 /// A key could not be built.
+// Text of its own, unlike the other errors: keys are built before any witness arrives.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("building the keys failed: {0}")]
 pub struct BuildError(pub String);

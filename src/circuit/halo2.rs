@@ -165,5 +165,6 @@ pub use halo2_proofs;
 /// The field of the circuits.
 pub use pasta_curves::pallas::Base;
 
+// Tests prove assignments that `check` refuses, for which they need the prover itself.
 #[cfg(test)]
 pub(crate) use keys::{LABEL, Prover};

@@ -59,6 +59,8 @@ pub trait Circuit: Send + Sync + 'static {
 
     /// Removes from an output document everything that is not public. An open answer holds the result.
     fn redact(&self, output: Vec<u8>) -> Vec<u8> {
+        // Proof and public inputs are public by themselves. Only a circuit with an output document has more
+        // to hide.
         output
     }
 
@@ -68,6 +70,7 @@ pub trait Circuit: Send + Sync + 'static {
     /// # Errors
     /// Fails when the two documents do not belong together.
     fn combine(&self, _witness: &[u8], output: &[u8]) -> Result<Vec<u8>, VerifyError> {
+        // A document of another type than the witness has nothing to be merged with, and stands alone.
         Ok(output.to_vec())
     }
 }

@@ -8,6 +8,7 @@ use super::interface::Circuit;
 use crate::protocol::CircuitId;
 
 /// The circuits of a program, by name.
+// Sorted by name, so that every listing of the circuits has the same order.
 #[derive(Clone, Default)]
 pub struct Circuits(BTreeMap<CircuitId, Arc<dyn Circuit>>);
 

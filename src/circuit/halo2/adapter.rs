@@ -18,6 +18,8 @@ pub fn verifying_key_digest<C: Halo2Circuit>() -> Result<VerifyingKeyDigest, Bui
 
 impl<C: Halo2Circuit> Circuit for C {
     fn descriptor(&self) -> Descriptor {
+        // Both are constants of the circuit's source, so a wrong one is a mistake in the program and not a
+        // failure at run time.
         let (id, key) = (C::ID.parse(), C::VERIFYING_KEY.parse());
         Descriptor {
             id: id.unwrap_or_else(|error| panic!("{:?} is not the name of a circuit: {error}", C::ID)),
@@ -37,10 +39,13 @@ impl<C: Halo2Circuit> Circuit for C {
     }
 
     fn check(&self, witness: &[u8]) -> Result<CheckedWitness, InvalidWitness> {
+        // Measured before decoding: a decoder takes time and memory in proportion to its input.
         if witness.len() > C::LIMITS.witness_bytes_max as usize {
             return Err(InvalidWitness::whole("larger than this circuit's limit"));
         }
         let witness = C::decode(witness)?;
+        // Instance and assignment come from the same decoded witness and stay together. A proof of one with
+        // the public inputs of the other would not verify.
         let instance = C::instance(&witness);
         let public_inputs = encode(instance.as_ref());
         let assignment = CheckedAssignment::<C> { circuit: C::circuit(witness), instance };

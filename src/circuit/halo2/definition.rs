@@ -109,9 +109,11 @@ impl<const N: usize> Rows for [Base; N] {
 pub fn read_instance<C: Halo2Circuit>(public_inputs: &PublicInputs) -> Result<C::Instance, VerifyError> {
     const LENGTH: VerifyError = VerifyError("the public inputs have the wrong length");
     let (rows, rest) = public_inputs.0.as_chunks::<{ Element::BYTES }>();
+    // A short instance must not reach halo2, which commits to it as if zeros followed.
     if rows.len() != C::Instance::COUNT || !rest.is_empty() {
         return Err(LENGTH);
     }
+    // Each row has one encoding, so that two byte strings are never public inputs of the same proof.
     let rows: Vec<Base> = rows
         .iter()
         .map(|row| Element::from_bytes(row).map(|element| element.0))

@@ -42,12 +42,14 @@ impl Element {
     /// # Panics
     /// Panics when the label is longer than 255 bytes: labels are constants of the program.
     pub fn hash(label: &str, message: &[u8]) -> Self {
+        // With the length in front, label and message cannot be divided in two ways.
         let label_len = u8::try_from(label.len()).expect("a label of at most 255 bytes");
         let digest = Sha512::new()
             .chain_update([label_len])
             .chain_update(label.as_bytes())
             .chain_update(message)
             .finalize();
+        // Reducing 64 bytes to a field of 255 bits leaves no bias that can be noticed.
         Element(Base::from_uniform_bytes(&digest.into()))
     }
 }
@@ -75,6 +77,7 @@ impl fmt::Debug for Element {
 
 /// A secret field element, such as a blinding factor or the secret of an identity. Wiped on drop; prints only
 /// the name of its type.
+// Neither `Copy` nor `Clone`, unlike `Base`: each copy would be one more to wipe.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SecretElement(Base);
 
@@ -84,6 +87,7 @@ impl SecretElement {
     /// # Panics
     /// Panics when the operating system has no randomness: a predictable secret would be worse.
     pub fn random() -> Self {
+        // The element follows from these bytes, so they are as secret as it is.
         let mut wide = Zeroizing::new([0; 64]);
         crate::protocol::random::fill(&mut *wide);
         SecretElement(Base::from_uniform_bytes(&wide))
@@ -123,6 +127,7 @@ pub(super) fn canonical(bytes: &[u8; Element::BYTES]) -> Result<Base, NotCanonic
 /// Fills `bytes` from `0x` and lower-case digits. Returns `None` for any other spelling.
 pub(super) fn decode_hex(text: &str, bytes: &mut [u8; Element::BYTES]) -> Option<()> {
     let digits = text.strip_prefix("0x")?;
+    // `hex` takes upper case as well, which would give one element many spellings.
     if digits.bytes().any(|b| b.is_ascii_uppercase()) {
         return None;
     }

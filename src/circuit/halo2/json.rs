@@ -31,6 +31,8 @@ use crate::secret::Witness;
 /// Refuses the whole document when it is not an object of that type. Which field is wrong is left out:
 /// `serde` names it only beside its value. Use [`fields`] where clients need to know.
 pub fn read<T: DeserializeOwned>(document: &[u8]) -> Result<T, InvalidWitness> {
+    // serde_json quotes the value that it did not expect, so its error is dropped. The document is read a
+    // second time to find a reason in fixed text.
     serde_json::from_slice(document).map_err(|_| {
         InvalidWitness::whole(
             syntax_error(document)
@@ -62,14 +64,18 @@ pub fn fields<'a, const N: usize>(
     names: [&'static str; N],
 ) -> Result<[Field<'a>; N], InvalidWitness> {
     const ESCAPED: &str = "a field's name is written with an escape: expected plain names";
+    // Names are borrowed from the document, and a name with an escape cannot be: it has to be unescaped
+    // first. No other JSON object fails here.
     let Entries(entries) = serde_json::from_slice(document)
         .map_err(|_| InvalidWitness::whole(syntax_error(document).unwrap_or(ESCAPED)))?;
+    // Refused and not skipped: a client that sends more fields expects them to count.
     if entries.iter().any(|(name, _)| !names.contains(name)) {
         return Err(InvalidWitness::whole("has a field that the schema does not have"));
     }
     let mut fields = Vec::with_capacity(N);
     for name in names {
         let mut values = entries.iter().filter(|(given, _)| *given == name);
+        // JSON leaves open which of two equal names counts, and readers differ. Neither is taken.
         match (values.next(), values.next()) {
             (Some((_, value)), None) => fields.push(Field { name, value }),
             (Some(_), Some(_)) => return Err(InvalidWitness::at(name, "given more than once")),
@@ -101,6 +107,7 @@ impl<'a> Field<'a> {
     /// # Errors
     /// Fails when it is not such an array; an error in an element has its index in the path.
     pub fn elements<const N: usize>(self) -> Result<[Base; N], InvalidWitness> {
+        // Slices of the document: strings would be copies of the secret elements.
         let items: Vec<&RawValue> = serde_json::from_str(self.value.get())
             .map_err(|_| InvalidWitness::at(self.name, "expected an array of field elements"))?;
         if items.len() != N {
@@ -179,6 +186,7 @@ fn syntax_error(document: &[u8]) -> Option<&'static str> {
     if json.end().is_err() {
         return Some("more than one JSON object: expected nothing after it");
     }
+    // `IgnoredAny` skips strings without looking at their encoding.
     if str::from_utf8(trimmed).is_err() {
         return Some("not JSON: expected UTF-8");
     }
@@ -201,6 +209,7 @@ fn parse_element(text: &str) -> Result<Base, &'static str> {
 }
 
 fn parse_decimal(text: &str) -> Option<u64> {
+    // `parse` takes a plus sign and leading zeros as well, which would give one number many spellings.
     let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
     text.parse().ok().filter(|_| canonical)
 }
@@ -233,6 +242,7 @@ impl Drop for Hex {
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         const DIGITS: usize = 2 * Element::BYTES;
+        // `hex::encode` would return the secret's digits in a `String`, which does not wipe itself.
         let mut text = Zeroizing::new(*b"0x0000000000000000000000000000000000000000000000000000000000000000");
         let bytes = Zeroizing::new(self.0.to_repr());
         // Cannot panic: each byte has two digits, and digits are ASCII.
@@ -243,6 +253,7 @@ impl Serialize for Hex {
 
 impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Borrowed: a `String` would be a copy of the secret that does not wipe itself.
         parse_element(<&str>::deserialize(deserializer)?).map(Hex).map_err(D::Error::custom)
     }
 }

@@ -44,7 +44,10 @@ pub(super) struct Verifier<C> {
 impl<C: Halo2Circuit> Verifier<C> {
     /// Builds the verifying key from the circuit without a witness.
     pub(super) fn build() -> Result<Self, BuildError> {
+        // halo2 hashes the generators to the curve from a fixed label. There is no setup, and so no secret of
+        // a setup with which proofs could be forged.
         let params = Params::new(C::K);
+        // A key depends on the shape of the circuit alone, which the circuit without a witness has as well.
         let key = plonk::keygen_vk(&params, &C::Circuit::default()).map_err(build_error)?;
         let proof_bytes = measure_proof(&params, &key, C::Instance::COUNT)?;
         check_answer_size::<C>(proof_bytes)?;
@@ -61,9 +64,12 @@ impl<C: Halo2Circuit> VerifyingKey for Verifier<C> {
         if proof.verifying_key != self.digest {
             return Err(VerifyError("the proof names another verifying key"));
         }
+        // The proof says nothing about a document beside it, and a reader would take it for proved.
         if proof.output.is_some() {
             return Err(VerifyError("this circuit returns no output document"));
         }
+        // halo2 stops reading at the end of a proof: with any tail behind it, one proof would have many
+        // encodings.
         if proof.proof.len() != self.proof_bytes {
             return Err(VerifyError("the proof has the wrong length"));
         }
@@ -86,6 +92,8 @@ impl<C: Halo2Circuit> Prover<C> {
     /// Builds the proving key from the circuit without a witness.
     pub(crate) fn build() -> Result<Self, BuildError> {
         let verifier = Verifier::build()?;
+        // From the same verifying key, so that the digest compared at start is that of every proof made with
+        // this key.
         let key = plonk::keygen_pk(&verifier.params, verifier.key.clone(), &C::Circuit::default())
             .map_err(build_error)?;
         Ok(Prover { key, verifier })
@@ -95,6 +103,8 @@ impl<C: Halo2Circuit> Prover<C> {
     /// not check that while it proves.
     pub(crate) fn create(&self, circuit: &C::Circuit, instance: &[Base]) -> Result<Proof, ProveError> {
         let buffer = Vec::with_capacity(self.verifier.proof_bytes);
+        // The only transcript of halo2_proofs. A hash that is cheap inside a circuit is not needed, because
+        // no circuit verifies these proofs.
         let mut transcript = Blake2bWrite::<_, _, Challenge255<_>>::init(buffer);
         plonk::create_proof(
             &self.verifier.params,
@@ -165,6 +175,7 @@ fn measure_proof(
     rows: usize,
 ) -> Result<usize, BuildError> {
     let mut proof = EndlessProof { bytes_read: 0 };
+    // Zeros will do: how much the verifier reads depends on the shape of the circuit and not on values.
     match verify(params, key, &vec![Base::zero(); rows], &mut proof) {
         Err(Error::InvalidInstances) => {
             Err(BuildError("the circuit does not have exactly one instance column".to_owned()))
@@ -182,6 +193,8 @@ fn check_answer_size<C: Halo2Circuit>(proof_bytes: usize) -> Result<(), BuildErr
     let inputs_bytes = C::Instance::COUNT * Element::BYTES;
     let (needed, limit) =
         (4 * (proof_bytes.div_ceil(3) + inputs_bytes.div_ceil(3)), C::LIMITS.answer_bytes_max);
+    // Found when the key is built, so that the chamber does not start, and not when the first answer is too
+    // large.
     if needed > limit as usize {
         return Err(BuildError(format!(
             "an answer of {} may have {limit} bytes, and a proof with its public inputs takes {needed} in base64; \

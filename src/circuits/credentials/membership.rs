@@ -48,6 +48,7 @@ pub use group::{DEPTH, Group, GroupFull, Path};
 use circuit::Member;
 use opening::{Opening, Step, commitment, nullifier};
 
+// A document has 35 field elements of 68 characters each. The rest is room for names and white space.
 const WITNESS_BYTES_MAX: u32 = 4096;
 
 /// A member's secret. Wiped on drop; prints only the name of its type.
@@ -162,6 +163,7 @@ impl Halo2Circuit for Membership {
     const SUMMARY: &'static str = "a member of a group, unnamed, signals once per occasion";
     const VERIFYING_KEY: &'static str =
         "sha256:731e590194a029290826c3bdf4e1eea46122a4bea2810e434d56c2b1ba81ceb3";
+    // 32 levels of 43 rows each need more than 2^10 rows.
     const K: u32 = 11;
     const LIMITS: Limits = Limits { witness_bytes_max: WITNESS_BYTES_MAX, ..Limits::DEFAULT };
     type Witness = Opening;
@@ -184,9 +186,12 @@ impl Halo2Circuit for Membership {
     }
 
     fn decode(witness: &[u8]) -> Result<Opening, InvalidWitness> {
+        // Root and nullifier are not read but computed: with wrong ones the proof would not verify, and the
+        // client would not learn the reason.
         const NAMES: [&str; 5] = ["secret", "index", "path", "external_nullifier", "signal_hash"];
         let [secret, index, path, external_nullifier, signal_hash] = json::fields(witness, NAMES)?;
         let index = index.number()?;
+        // The siblings tell which member it is, so this copy is wiped like the secret.
         let siblings = Zeroizing::new(path.elements::<DEPTH>()?);
         Ok(Opening {
             secret: secret.element()?,
@@ -200,6 +205,7 @@ impl Halo2Circuit for Membership {
     }
 
     fn instance(opening: &Opening) -> [Base; 4] {
+        // The circuit computes the same in its cells. If the two differed anywhere, no proof would verify.
         let root = opening.steps.iter().fold(commitment(opening.secret), |node, step| {
             let (left, right) = step.order(node);
             poseidon::node(left, right)

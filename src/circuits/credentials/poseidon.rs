@@ -47,6 +47,8 @@ impl Poseidon {
         let partial_sbox = meta.advice_column();
         let rc_a = [(); 3].map(|()| meta.fixed_column());
         let rc_b = [(); 3].map(|()| meta.fixed_column());
+        // A column of its own. In a column of the round constants, each constant would push the regions of
+        // the hash one row further down.
         let constants = meta.fixed_column();
         meta.enable_constant(constants);
         let chip = Pow5Chip::configure::<P128Pow5T3>(meta, state, partial_sbox, rc_a, rc_b);
@@ -85,6 +87,8 @@ impl Poseidon {
         name: &'static str,
         value: Base,
     ) -> Result<AssignedCell<Base, Base>, Error> {
+        // Held equal to a fixed cell, and so a part of the verifying key. A prover who could choose the tag
+        // would have one nullifier for each tag, and could signal any number of times on one occasion.
         layouter.assign_region(
             || name,
             |mut region| region.assign_advice_from_constant(|| name, self.state[0], 0, value),

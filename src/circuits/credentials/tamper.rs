@@ -23,7 +23,7 @@ use crate::circuit::halo2::Base;
 /// Advice cells by name.
 pub(super) type Cells = BTreeMap<String, Base>;
 
-/// Every advice cell that the circuit assigns.
+/// Returns every advice cell that the circuit assigns.
 pub(super) fn cells<C: Circuit<Base>>(k: u32, circuit: &C, instance_columns: usize) -> Cells {
     let no_faults = Cells::new();
     let tampered = Tampered::new(circuit, &no_faults);
@@ -31,7 +31,7 @@ pub(super) fn cells<C: Circuit<Base>>(k: u32, circuit: &C, instance_columns: usi
     tampered.seen.into_inner()
 }
 
-/// Why the constraint system refuses the circuit's assignment with `faults` in it: a gate as
+/// Returns what the constraint system refuses in the circuit's assignment with `faults` in it: a gate as
 /// `gate: constraint [region@offset]`, a copy as `copy [region@offset]`, one for each broken link.
 pub(super) fn failures<C: Circuit<Base>>(
     k: u32,
@@ -48,7 +48,7 @@ pub(super) fn failures<C: Circuit<Base>>(
     prover.verify().err().unwrap_or_default().iter().map(describe).collect()
 }
 
-/// The cells whose names begin with one of `prefixes`.
+/// Returns the cells whose names begin with one of `prefixes`.
 pub(super) fn only(cells: &Cells, prefixes: &[&str]) -> Cells {
     let wanted = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
     let chosen: Cells =
@@ -57,7 +57,7 @@ pub(super) fn only(cells: &Cells, prefixes: &[&str]) -> Cells {
     chosen
 }
 
-/// The cells of `Poseidon::tagged` over values of one's choice, under the name of that namespace.
+/// Returns the cells of `Poseidon::tagged` over chosen values, under the name of that namespace.
 pub(super) fn tagged_cells(namespace: &'static str, tag: Base, inputs: [Base; 2]) -> Cells {
     let hash = Tagged { namespace, tag, inputs };
     only(&cells(7, &hash, 0), &[&format!("{namespace}/")])
@@ -90,7 +90,7 @@ fn place(location: &FailureLocation) -> String {
     }
 }
 
-/// halo2 keeps the names of gates and regions to itself, but prints them in quotes.
+/// Returns the parts in quotes. halo2 keeps the names of gates and regions private, but prints them in quotes.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('\'').skip(1).step_by(2).collect()
 }

@@ -36,11 +36,13 @@ pub(super) struct CheckedPczt {
 /// Checks a witness.
 pub(super) fn check(document: Document, actions_max: usize) -> Result<CheckedPczt, InvalidWitness> {
     let version = KeyVersion::from_pczt(&document.pczt)?;
+    // The number of actions is bounded before `resolve` and `orchard` compute with any of them.
     check_work(&document.pczt, actions_max)?;
     check_ironwood(&document.pczt, version)?;
     let document = document.resolve()?;
     let pczt = &document.pczt;
     let statement = Statement::from_pczt(pczt, |pool| pool.needs_proof(pczt))?;
+    // Bundles that have a proof already are not looked at: nothing is proved of them.
     for bundle in &statement.bundles {
         check_public(pczt, bundle.pool)?;
         check_private(pczt, bundle.pool)?;
@@ -82,6 +84,7 @@ fn check_ironwood(pczt: &Pczt, version: KeyVersion) -> Result<(), InvalidWitness
             "has actions, and the consensus branch has no Ironwood pool",
         ));
     }
+    // An earlier transaction has no field for the bundle, so the proof could never be sent.
     if *pczt.global().tx_version() < V6_TX_VERSION {
         return Err(InvalidWitness::at("global.tx_version", "has no Ironwood bundle; expected 6 or later"));
     }
@@ -96,6 +99,7 @@ fn check_public(pczt: &Pczt, pool: Pool) -> Result<(), InvalidWitness> {
             false => Err(InvalidWitness::at(pool.action_path(index, field), ENCODING)),
         };
         let (spend, output) = (action.spend(), action.output());
+        // The nullifier of the spent note is the rho of the new one (ZIP 224), so it has to decode as both.
         let rho = Rho::from_bytes(spend.nullifier()).into_option();
         valid(Nullifier::from_bytes(spend.nullifier()).is_some().into() && rho.is_some(), "spend.nullifier")?;
         valid(VerificationKey::<SpendAuth>::try_from(*spend.rk()).is_ok(), "spend.rk")?;
@@ -104,6 +108,8 @@ fn check_public(pczt: &Pczt, pool: Pool) -> Result<(), InvalidWitness> {
             output.cmx().is_some_and(|cmx| ExtractedNoteCommitment::from_bytes(&cmx).is_some().into()),
             "output.cmx",
         )?;
+        // A note of 52 bytes, its memo of 512 and a tag of 16; in the other ciphertext, two keys of 32 bytes
+        // and a tag.
         let enc_ciphertext = output.enc_ciphertext();
         valid(
             matches!(enc_ciphertext, EncCiphertext::Encrypted(bytes) if bytes.len() == 580),
@@ -220,6 +226,8 @@ type Wrong = (&'static str, &'static str);
 
 fn check_action(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
     let (spend, output) = (action.spend(), action.output());
+    // The format has all of these as optional. Looked for first, so that a field that is missing is told
+    // apart from one that is wrong.
     for (there, field) in [
         (spend.recipient().is_some(), "spend.recipient"),
         (spend.value().is_some(), "spend.value"),
@@ -237,7 +245,10 @@ fn check_action(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
             return Err((field, MISSING));
         }
     }
+    // Each of these computes a public input from the private ones, as the circuit does, so that a
+    // contradiction has the name of its field.
     spend.verify_nullifier(None).map_err(wrong)?;
+    // `orchard` makes no instance of such an action, so a proof of it could not be verified.
     if spend.rk().is_identity() {
         return Err(("spend.rk", "is the identity, which consensus forbids"));
     }
@@ -265,6 +276,7 @@ fn check_flags(bundle: &Bundle, action: &Action) -> Result<(), Wrong> {
 fn check_path(bundle: &Bundle, spend: &Spend) -> Result<(), Wrong> {
     let parts = (spend.recipient().zip(*spend.value())).zip(spend.rho().zip(*spend.rseed()));
     let ((recipient, value), (rho, rseed)) = parts.ok_or(("spend", MISSING))?;
+    // The circuit's own condition: value · (root - anchor) = 0.
     if value.inner() == 0 {
         return Ok(());
     }

@@ -11,6 +11,8 @@ use super::statement::Pool;
 
 /// Returns the client's document with the proofs that it lacked, in the format version that it came in.
 pub(super) fn combine(witness: &[u8], output: &[u8]) -> Result<Vec<u8>, VerifyError> {
+    // Expanded like the output: the Combiner does not match a memo with its ciphertext, and a field that only
+    // the output has would count as added.
     let original = Document::parse(witness)
         .and_then(Document::resolve)
         .map_err(|_| VerifyError("the witness is not a PCZT"))?;

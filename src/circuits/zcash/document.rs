@@ -19,6 +19,7 @@ impl Document {
     /// Decodes a PCZT of either version. Bytes after its end are ignored, as `pczt` does.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, InvalidWitness> {
         let pczt = pczt::parse(bytes).map_err(not_a_pczt)?;
+        // `pczt` does not return the version that it read, which is the number in bytes 4 to 7, and 1 or 2.
         // Cannot panic: a PCZT that was parsed has the eight bytes of a header.
         let encoding = if bytes[4] == 1 { EncodingVersion::V1 } else { EncodingVersion::V2 };
         Ok(Document { pczt, encoding })

@@ -16,6 +16,8 @@ impl KeyVersion {
     /// Returns the pinned digest of this version's verifying key. A circuit with another digest needs another
     /// name.
     pub fn digest(self) -> VerifyingKeyDigest {
+        // Written by hand. A version of `orchard` with another circuit keeps the chamber from starting, and
+        // does not prove under this name what clients have not pinned.
         let pinned = match self {
             KeyVersion::FixedPostNu6_2 => {
                 "sha256:fa05766fb1ae9f4505fc129d0be5d79c39f0afc88b7b1ea7547e6c1c4a8a42b2"
@@ -97,10 +99,12 @@ impl VerifyingKey for VerifyingKeys {
 
     fn verify(&self, proof: &Proof) -> Result<(), VerifyError> {
         let statement = Statement::from_public_inputs(&proof.public_inputs)?;
+        // Two claims of the sender, which choose one key and so have to agree.
         if KeyVersion::from_digest(proof.verifying_key) != Some(statement.version) {
             return Err(VerifyError("the verifying key is not the one that the public inputs name"));
         }
         let proofs = BundleProofs::from_bytes(&proof.proof)?;
+        // In the same order and number, so that no proof is left over that nothing verifies.
         if !proofs.pools().eq(statement.bundles.iter().map(|bundle| bundle.pool)) {
             return Err(VerifyError("the proofs are not of the bundles that the public inputs name"));
         }
@@ -132,6 +136,7 @@ fn verify_output(output: &[u8], statement: &Statement, proofs: &BundleProofs) ->
     if BundleProofs::from_pczt(&pczt, statement).as_ref() != Some(proofs) {
         return Err(VerifyError("the output holds another proof"));
     }
+    // Decoding ignores bytes behind the end. Encoding again shows them.
     match (Document { pczt, encoding }).encode() {
         Ok(canonical) if canonical == output => Ok(()),
         _ => Err(VerifyError("the output is not in its canonical encoding")),
@@ -146,7 +151,9 @@ pub(super) struct ProvingKeys {
 
 impl ProvingKeys {
     pub(super) fn build() -> Result<Self, BuildError> {
+        // Both versions at start: a job process inherits the keys, and building one takes seconds.
         let keys = ByVersion::new(|version| orchard::circuit::ProvingKey::build(version.circuit_version()));
+        // Taken out of the proving keys, because building them again would take seconds.
         let verifying = VerifyingKeys::new(ByVersion::new(|version| keys.get(version).verifying_key()))?;
         Ok(ProvingKeys { keys, verifying })
     }
@@ -163,6 +170,8 @@ impl ProvingKey for ProvingKeys {
         let CheckedPczt { document: Document { pczt, encoding }, statement } = *checked;
         let key = self.keys.get(statement.version);
         let mut prover = Prover::new(pczt);
+        // A proof for each bundle, because the transaction has one for each. A wallet may have made one of
+        // them itself.
         for bundle in &statement.bundles {
             prover = prove_bundle(prover, bundle.pool, key)?;
         }
@@ -187,7 +196,8 @@ fn prove_bundle(
     pool: Pool,
     key: &orchard::circuit::ProvingKey,
 ) -> Result<Prover, ProveError> {
-    // Panics when the operating system has no randomness: a predictable proof would reveal the witness.
+    // A generator in memory would repeat itself in every process forked from the same chamber. Panics when
+    // the operating system has no randomness: a predictable proof would reveal the witness.
     let rng = UnwrapErr(SysRng);
     match pool {
         Pool::Orchard => prover

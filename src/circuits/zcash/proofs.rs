@@ -49,6 +49,8 @@ impl BundleProofs {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VerifyError> {
         let mut reader = Reader(bytes);
         let mut proofs = Vec::new();
+        // Any pools in any order, because the proofs do not know their statement. The verifier compares the
+        // two.
         while !reader.0.is_empty() {
             proofs.push(next(&mut reader).ok_or(VerifyError("the proof is malformed"))?);
         }
@@ -66,5 +68,6 @@ impl std::fmt::Debug for BundleProofs {
 fn next(reader: &mut Reader<'_>) -> Option<(Pool, Vec<u8>)> {
     let pool = reader.label(Pool::ALL, Pool::label)?;
     let length = reader.length()?;
+    // Copied only after that many bytes were found: a false length allocates nothing.
     Some((pool, reader.take(length)?.to_vec()))
 }

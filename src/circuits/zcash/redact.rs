@@ -16,11 +16,14 @@ pub(super) fn redact(output: &[u8]) -> Vec<u8> {
     let redacted = Document::parse(output)
         .map(|document| Document { pczt: redact_pczt(document.pczt), ..document })
         .and_then(Document::encode);
+    // What cannot be decoded cannot be redacted either, so none of it is disclosed.
     redacted.unwrap_or_default()
 }
 
 /// Clears every field that the format lets a proved PCZT drop.
 pub(super) fn redact_pczt(pczt: Pczt) -> Pczt {
+    // All optional fields, and not the private ones only: the owner has them, so a field too many costs
+    // nothing and a field too few discloses it.
     Redactor::new(pczt)
         .redact_global_with(|mut global| global.clear_proprietary())
         .redact_transparent_with(|mut transparent| {
@@ -28,6 +31,7 @@ pub(super) fn redact_pczt(pczt: Pczt) -> Pczt {
                 input.clear_script_sig();
                 input.clear_redeem_script();
                 input.clear_partial_signatures();
+                // A derivation has the fingerprint of the wallet's seed, which links its transactions.
                 input.clear_bip32_derivation();
                 input.clear_ripemd160_preimages();
                 input.clear_sha256_preimages();

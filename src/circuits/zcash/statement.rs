@@ -16,6 +16,7 @@ use zcash_protocol::consensus::{BranchId, OrchardProtocolRevision};
 use crate::circuit::{InvalidWitness, PublicInputs, VerifyError};
 
 /// The two value pools whose bundles this circuit proves.
+// The order of the variants is the order of the bundles in an encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pool {
     /// The Orchard pool.
@@ -60,6 +61,7 @@ impl Pool {
 
 /// A version of the Action circuit that proofs are made under. The one from before NU6.2 has no name here, so
 /// its key cannot be requested.
+// The order of the variants is the order of the upgrades, by which versions are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyVersion {
     /// NU6.2: variable-base multiplication is anchored to its base.
@@ -94,6 +96,8 @@ impl KeyVersion {
             .map_err(|_| refused("is not the id of a known consensus branch"))?;
         match branch.orchard_protocol_revision() {
             None => Err(refused("is of a branch before NU5, which has no Orchard pool")),
+            // In that circuit the base of a variable-base multiplication is not held equal to the point that
+            // is meant, so a proof can exist for a false statement.
             Some(OrchardProtocolRevision::InsecureV1) => Err(refused(
                 "is of a branch before NU6.2, whose Orchard circuit is unsound; expected NU6.2 or later",
             )),
@@ -179,11 +183,13 @@ impl Statement {
         let mut bundles: Vec<BundleStatement> = Vec::new();
         while !reader.0.is_empty() {
             let bundle = reader.bundle().ok_or(MALFORMED)?;
+            // A pool that comes twice, or out of order, would be a second encoding of the statement.
             if bundles.last().is_some_and(|last| last.pool >= bundle.pool) {
                 return Err(MALFORMED);
             }
             bundles.push(bundle);
         }
+        // A statement about no bundle would hold without any proof.
         if bundles.is_empty() {
             return Err(MALFORMED);
         }
@@ -222,6 +228,8 @@ impl BundleStatement {
     pub(super) fn instances(&self, version: KeyVersion) -> Result<Vec<Instance>, VerifyError> {
         let bundle_version =
             self.bundle_version(version).ok_or(VerifyError("the circuit version has no Ironwood pool"))?;
+        // The same bit is reserved in one pool and means something in the other, so both pool and version
+        // decide.
         let flags = Flags::from_byte(self.flags, bundle_version)
             .ok_or(VerifyError("a public input is not a valid flag byte"))?;
         let anchor = Anchor::from_bytes(self.anchor)

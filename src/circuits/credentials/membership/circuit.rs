@@ -40,6 +40,7 @@ pub(super) const EXTERNAL_NULLIFIER_ROW: usize = 2;
 pub(super) const SIGNAL_HASH_ROW: usize = 3;
 
 /// The constraints of "a member of the group signals this on that occasion".
+// Keys are built without an opening: they depend on the shape alone.
 #[derive(Default)]
 pub struct Member(pub(super) Option<Opening>);
 
@@ -53,6 +54,8 @@ pub struct Config {
 
 impl Circuit<Base> for Member {
     type Config = Config;
+    // The floor planner decides in which rows the regions lie, so it is a part of the verifying key. Another
+    // one makes another circuit, which needs a new name.
     type FloorPlanner = SimpleFloorPlanner;
 
     fn without_witnesses(&self) -> Self {
@@ -71,16 +74,21 @@ impl Circuit<Base> for Member {
     }
 
     fn synthesize(&self, config: Config, mut layouter: impl Layouter<Base>) -> Result<(), Error> {
+        // One cell for both hashes. With a cell for each, a member could show the nullifier of another secret
+        // and signal a second time on the same occasion.
         let secret = config.assign(&mut layouter, "secret", self.value_of(|o| o.secret))?;
         let mut node = config.identity(layouter.namespace(|| "identity"), secret.clone())?;
         for level in 0..DEPTH {
             let step = self.0.as_ref().map_or(Value::unknown(), |o| Value::known(o.steps[level]));
             node = config.parent(&mut layouter, level, &node, step)?;
         }
+        // Without this, the path could end in the root of a tree that the prover made up.
         layouter.constrain_instance(node.cell(), config.instance, ROOT_ROW)?;
 
         let external_nullifier =
             config.assign(&mut layouter, "external nullifier", self.value_of(|o| o.external_nullifier))?;
+        // Without this, a member could hash an occasion of its own choice each time, and so never repeat a
+        // nullifier.
         layouter.constrain_instance(external_nullifier.cell(), config.instance, EXTERNAL_NULLIFIER_ROW)?;
         let nullifier = config.poseidon.tagged(
             layouter.namespace(|| "nullifier"),
@@ -89,6 +97,8 @@ impl Circuit<Base> for Member {
         )?;
         layouter.constrain_instance(nullifier.cell(), config.instance, NULLIFIER_ROW)?;
 
+        // No equation has a use for the signal. The cell is there for this copy: the proof commits to the
+        // cell, and so holds for no other signal.
         let signal_hash = config.assign(&mut layouter, "signal hash", self.value_of(|o| o.signal_hash))?;
         layouter.constrain_instance(signal_hash.cell(), config.instance, SIGNAL_HASH_ROW)
     }
@@ -115,8 +125,13 @@ impl Config {
             Constraints::with_selector(
                 meta.query_selector(self.swap),
                 [
+                    // A free turn would let anyone pass for a member: with the sibling L + R - node and the
+                    // turn (L - node) / (sibling - node), any node leads to the children L and R of a node in
+                    // the tree.
                     ("turn is 0 or 1", turn.clone() * (one - turn)),
                     ("left is the node, or the sibling after a turn", left.clone() - moved),
+                    // Given left, the sum fixes right without a second product. A free right would let a turn
+                    // drop the node, and with it the identity, from the path.
                     ("right is the other one", left + right - node - sibling),
                 ],
             )
@@ -139,6 +154,8 @@ impl Config {
         mut layouter: impl Layouter<Base>,
         secret: AssignedCell<Base, Base>,
     ) -> Result<AssignedCell<Base, Base>, Error> {
+        // An identity has three inputs, like everything but a node. Its third is fixed, because a free one
+        // would give one secret many leaves.
         let zero = self.poseidon.constant(&mut layouter, "zero", Base::zero())?;
         self.poseidon.tagged(layouter, IDENTITY, [secret, zero])
     }
@@ -157,9 +174,12 @@ impl Config {
             || format!("swap {level}"),
             |mut region| {
                 self.swap.enable(&mut region, 0)?;
+                // Without this copy, the path could break off below and go on from any other node of the
+                // tree.
                 node.copy_advice(|| "node", &mut region, a, 0)?;
                 region.assign_advice(|| "sibling", b, 0, || step.map(|step| step.sibling))?;
                 region.assign_advice(|| "turn", c, 0, || step.map(|step| step.turn))?;
+                // In the next row, which the hash queries in these columns in any case.
                 let left = region.assign_advice(|| "left", a, 1, || children.map(|(left, _)| left))?;
                 let right = region.assign_advice(|| "right", b, 1, || children.map(|(_, right)| right))?;
                 Ok((left, right))

@@ -12,6 +12,7 @@ use crate::circuits::credentials::poseidon;
 pub const DEPTH: usize = 32;
 
 /// The root of an empty subtree of each height.
+// Hashed once: in a small group, most siblings of a path are roots of empty subtrees.
 static EMPTY: LazyLock<[Base; DEPTH + 1]> = LazyLock::new(|| {
     let mut node = Base::zero();
     std::array::from_fn(|height| {
@@ -57,6 +58,7 @@ impl Group {
     pub fn append_all(&mut self, commitments: impl IntoIterator<Item = Element>) -> Result<(), GroupFull> {
         let first = self.len();
         self.levels[0].extend(commitments.into_iter().map(|commitment| commitment.0));
+        // Counted afterwards, because an iterator does not know its length beforehand.
         if self.len() as u64 > 1 << DEPTH {
             self.levels[0].truncate(first);
             return Err(GroupFull);
@@ -104,6 +106,8 @@ impl Group {
     fn rehash(&mut self, first: usize) {
         for height in 0..DEPTH {
             let parents = self.levels[height].len().div_ceil(2);
+            // The parent of the first new leaf may have been hashed with an empty place, so it is computed
+            // again.
             self.levels[height + 1].truncate(first >> (height + 1));
             for parent in self.levels[height + 1].len()..parents {
                 let hash = poseidon::node(self.node(height, 2 * parent), self.node(height, 2 * parent + 1));
@@ -144,6 +148,7 @@ impl Path {
 
 impl std::fmt::Debug for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The index names the member, and so do the siblings.
         f.write_str("Path")
     }
 }

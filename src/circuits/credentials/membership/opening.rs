@@ -6,6 +6,8 @@ use super::group::DEPTH;
 use crate::circuit::halo2::Base;
 use crate::circuits::credentials::poseidon;
 
+// Two tags, because with one of them the nullifier of the occasion 0 would be the identity's leaf, and would
+// name the member.
 /// The tag of an identity.
 pub(super) const IDENTITY: Base = poseidon::tag("sealprove identity");
 /// The tag of a nullifier.
@@ -42,6 +44,8 @@ pub(super) struct Step {
 impl Step {
     /// Returns the left and the right child, of which `node` is one.
     pub(super) fn order(&self, node: Base) -> (Base, Base) {
+        // The gate's own formula in place of an `if`: it gives the gate's children for a turn of 2 as well,
+        // with which a test shows that the circuit refuses such a turn.
         let move_by = self.turn * (self.sibling - node);
         (node + move_by, self.sibling - move_by)
     }

@@ -50,6 +50,8 @@ pub struct AtLeast(pub(super) Option<Opening>);
 #[derive(Clone, Debug)]
 pub struct Config {
     poseidon: Poseidon,
+    // A column of its own, so that the 99 rows of three running sums lie beside the hash. Below it, in one of
+    // its columns, they would need 2^8 rows.
     sum: Column<Advice>,
     instance: Column<Instance>,
     ordering: Selector,
@@ -81,6 +83,8 @@ impl Circuit<Base> for AtLeast {
 
     fn synthesize(&self, config: Config, mut layouter: impl Layouter<Base>) -> Result<(), Error> {
         let operands = config.assign_ordering(&mut layouter, self.0.as_ref())?;
+        // The threshold as well, although the verifier sees it: with a free one, 7 would be at least -1,
+        // which is the largest number of the field.
         for (name, cell) in [
             ("value", &operands.value),
             ("threshold", &operands.threshold),
@@ -88,11 +92,14 @@ impl Circuit<Base> for AtLeast {
         ] {
             config.constrain_64_bits(&mut layouter, name, cell)?;
         }
+        // Of the same cells, so that the value in the commitment is the value that was compared.
         let commitment = config.poseidon.tagged(
             layouter.namespace(|| "commitment"),
             COMMITMENT,
             [operands.value, operands.blinding],
         )?;
+        // Without these two, the prover could open a commitment of its own to a large value, or compare the
+        // value with 0.
         layouter.constrain_instance(commitment.cell(), config.instance, COMMITMENT_ROW)?;
         layouter.constrain_instance(operands.threshold.cell(), config.instance, THRESHOLD_ROW)
     }
@@ -109,6 +116,8 @@ struct Operands {
 impl Config {
     fn create_ordering_gate(&self, meta: &mut ConstraintSystem<Base>) {
         meta.create_gate("ordering", |meta| {
+            // The hash queries its state columns in this row in any case, so this gate adds no opening to the
+            // proof.
             let [value, threshold, difference] =
                 self.poseidon.state().map(|column| meta.query_advice(column, Rotation::cur()));
             let balance = value - threshold - difference;
@@ -123,6 +132,8 @@ impl Config {
         meta.create_gate("two bits", |meta| {
             let current = meta.query_advice(self.sum, Rotation::cur());
             let next = meta.query_advice(self.sum, Rotation::next());
+            // The window has no cell: it is what one sum has more than four times the next, and cannot
+            // disagree with them.
             let window = current - next * Base::from(4);
             let zero_to_three = (1..4).fold(window.clone(), |product, value| {
                 product * (Expression::Constant(Base::from(value)) - window.clone())
@@ -150,12 +161,15 @@ impl Config {
                 Ok(Operands {
                     value: region.assign_advice(|| "value", a, 0, || witnessed(|o| o.value))?,
                     threshold: region.assign_advice(|| "threshold", b, 0, || witnessed(|o| o.threshold))?,
+                    // In the field. For a value below its threshold it wraps around the modulus, and has no
+                    // range of 64 bits.
                     difference: region.assign_advice(
                         || "difference",
                         c,
                         0,
                         || witnessed(|o| o.value - o.threshold),
                     )?,
+                    // In a row without a gate: any element is good as a blinding.
                     blinding: region.assign_advice(|| "blinding", a, 1, || witnessed(|o| o.blinding))?,
                 })
             },
@@ -173,11 +187,14 @@ impl Config {
         layouter.assign_region(
             || format!("range of {name}"),
             |mut region| {
+                // Without this copy, the sum would show the range of any number that the prover likes.
                 number.copy_advice(|| "z_0", &mut region, self.sum, 0)?;
                 for (at, sum) in sums.iter().enumerate() {
                     self.two_bits.enable(&mut region, at)?;
                     let cell = region.assign_advice(|| format!("z_{}", at + 1), self.sum, at + 1, || *sum)?;
                     if at + 1 == WINDOWS {
+                        // Without this, the last sum would hold what 32 windows leave over of a longer
+                        // number.
                         region.constrain_constant(cell.cell(), Base::zero())?;
                     }
                 }
@@ -194,7 +211,9 @@ fn running_sums(number: Base) -> [Base; WINDOWS] {
     let quarter = Base::TWO_INV.square();
     let mut rest = number;
     std::array::from_fn(|at| {
+        // Windows are of the low 64 bits only. A longer number leaves a rest, which the circuit refuses.
         let window = (bytes[at / 4] >> (2 * (at % 4))) & 3;
+        // Without its window the rest is a multiple of 4, so its product with 1/4 is a whole number again.
         rest = (rest - Base::from(u64::from(window))) * quarter;
         rest
     })

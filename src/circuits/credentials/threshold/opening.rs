@@ -10,6 +10,7 @@ pub(super) const COMMITMENT: Base = poseidon::tag("sealprove commitment");
 
 /// A decoded witness. Its numbers are field elements, as the circuit takes them: it is the circuit that holds
 /// them to 64 bits.
+// With `u64` no test could show that the circuit refuses a value of 65 bits or a threshold below 0.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Opening {
     pub(super) value: Base,

@@ -40,13 +40,13 @@ const ONCE: &[&str] = &[
 
 const K: u32 = Membership::K;
 
-/// Where a hash takes its inputs in, and where its result comes out. A copy that breaks is seen at two
-/// links of its cycle of equal cells, on either side of the cell that is wrong.
+/// Failures at the inputs and at the result of a hash. A broken copy is reported at two links of its cycle of
+/// equal cells, on either side of the wrong cell.
 const TAGGED_INPUT: &str = "copy [add input for domain ConstantLength<3>@1]";
 const NODE_INPUT: &str = "copy [add input for domain ConstantLength<2>@1]";
 const HASH_OUTPUT: &str = "copy [permute state@36]";
 
-/// What is assigned, and what alone refuses it.
+/// An assignment, and the failures of the one constraint that refuses it.
 struct Case {
     constraint: &'static str,
     circuit: Member,
@@ -56,7 +56,7 @@ struct Case {
 }
 
 impl Case {
-    /// `opening` and its own instance.
+    /// Creates a case of `opening` and its own instance.
     fn new(constraint: &'static str, opening: Opening) -> Self {
         let instance = Membership::instance(&opening).to_vec();
         let circuit = Member(Some(opening));
@@ -85,7 +85,7 @@ impl Case {
     }
 }
 
-/// Turns left and right in alternation.
+/// Returns an opening that turns left and right in alternation.
 fn honest() -> Opening {
     Opening {
         secret: Base::from(11),
@@ -111,7 +111,7 @@ fn above(node: Base, steps: &[Step]) -> Base {
     })
 }
 
-/// Only the way up, from a node of one's choice at some level.
+/// A circuit of the way up alone, from a chosen node at a chosen level.
 struct Climb<'a> {
     level: usize,
     node: Base,

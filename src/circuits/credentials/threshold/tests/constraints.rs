@@ -28,11 +28,11 @@ const CONSTRAINTS: &[&str] = &[
 
 const K: u32 = Threshold::K;
 
-/// Where a hash takes its inputs in. A copy that breaks is seen at two links of its cycle of equal
-/// cells, on either side of the cell that is wrong.
+/// Failure at an input of a hash. A broken copy is reported at two links of its cycle of equal cells, on
+/// either side of the wrong cell.
 const HASH_INPUT: &str = "copy [add input for domain ConstantLength<3>@1]";
 
-/// What is assigned, and what alone refuses it.
+/// An assignment, and the failures of the one constraint that refuses it.
 struct Case {
     constraint: &'static str,
     circuit: AtLeast,
@@ -42,7 +42,7 @@ struct Case {
 }
 
 impl Case {
-    /// `circuit` and its own instance.
+    /// Creates a case of `circuit` and its own instance.
     fn new(constraint: &'static str, circuit: AtLeast) -> Self {
         let instance = instance(&circuit);
         Case { constraint, circuit, instance, faults: Cells::new(), failures: Vec::new() }
@@ -72,12 +72,12 @@ fn instance(circuit: &AtLeast) -> Vec<Base> {
     Threshold::instance(circuit.0.as_ref().unwrap()).to_vec()
 }
 
-/// No window of value, threshold and difference is 0.
+/// Returns an honest assignment in which no window of value, threshold and difference is 0.
 fn honest() -> AtLeast {
     at_least(Base::from(u64::MAX), Base::from(0x5555_5555_5555_5555))
 }
 
-/// Another honest assignment: value, threshold and difference all differ.
+/// Returns another honest assignment: value, threshold and difference all differ.
 fn other() -> AtLeast {
     at_least(Base::from(1_000_000), Base::from(1_000))
 }
