@@ -1,11 +1,18 @@
 //! The client: fetches and checks the bundle, seals, submits, waits, opens, verifies.
 //!
-//! A witness leaves this module only under a seal. What comes back is an answer only if it is from the
-//! process that opened the job; everything else is a hint.
+//! A witness leaves this module only under a seal. A message that comes back is an answer only if it is from the process
+//! that opened the job; any other is a hint.
+//!
+//! A back end needs the feature `client` alone; `examples/backend.rs` is such a program.
+
+mod ticket;
+
+mod job;
 
 mod state;
+
 mod error;
-mod ticket;
+
 mod verify;
 
 use std::time::Duration;
@@ -18,81 +25,31 @@ use crate::circuit::Circuits;
 use crate::config::ClientConfig;
 use crate::jetstream::{PublishError, STATUS_STREAM, answers_stream, header_map, publish, read_any_replica};
 use crate::protocol::{
-    ANSWER_GRACE, Answer, AnswerBinding, AnswerHeader, AnswerMode, Bundle, BundleCircuit, BundleError,
-    CancelReply, CancelResult, CircuitId, Code, Identity, JOB_LIFETIME_MAX, JobHeader, JobId, JobSubject,
-    Lane, SignedBundle, Status, Tenant, UnixSeconds, VerifyingKeyPin, believe, millis, seal,
+    ANSWER_GRACE, AnswerBinding, AnswerHeader, Bundle, BundleCircuit, BundleError, CancelReply, CancelResult,
+    CircuitId, Code, Identity, JOB_LIFETIME_MAX, JobHeader, JobId, JobSubject, SignedBundle, Status, Tenant,
+    UnixSeconds, VerifyingKeyPin, believe, millis, seal,
 };
 
 pub use error::ClientError;
+pub use job::{Cancellation, Collected, SealedJob, SubmitOptions};
 pub use state::{State, StateError};
 pub use ticket::{Ticket, TicketError};
 pub use verify::{AnswerError, Verifier};
 
-/// How long the bundle is waited for before the one that was kept is used.
+/// Time to wait for a served bundle before the kept one is used.
 const BUNDLE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often it is asked for where nobody listens, and the pause between.
+/// Number of bundle requests while no service listens, and the pause between them.
 const BUNDLE_TRIES: u32 = 5;
 const BUNDLE_PAUSE: Duration = Duration::from_millis(200);
-/// How often it is asked for again where one was older than one seen before.
+/// Number of further requests after a bundle that is older than one seen before.
 const ROLLBACK_TRIES: u32 = 15;
-/// The first and the longest pause between two looks for an answer.
+/// Waits between two looks for an answer.
 const POLL: Waits = Waits::between(Duration::from_secs(1), Duration::from_secs(15));
-/// The first and the longest pause before a job is submitted again.
+/// Waits before a job is submitted again.
 const RESUBMIT: Waits = Waits::between(Duration::from_millis(500), Duration::from_secs(10));
 
-/// How long a service may take to cancel a job, also while its broker elects a leader.
+/// Time limit of a cancel request: the broker of the service may be electing a leader.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How a job is submitted.
-#[derive(Debug, Clone)]
-pub struct SubmitOptions {
-    /// Which queue it waits in.
-    pub lane: Lane,
-    /// How the answer comes.
-    pub answer: AnswerMode,
-    /// How long the job may take from now on, at most 24 hours.
-    pub lifetime: Duration,
-    /// How long a full queue is waited for.
-    pub patience: Duration,
-}
-
-impl Default for SubmitOptions {
-    fn default() -> Self {
-        SubmitOptions {
-            lane: Lane::Standard,
-            answer: AnswerMode::Sealed,
-            lifetime: Duration::from_secs(60 * 60),
-            patience: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What is known of a job.
-#[derive(Debug)]
-pub enum Collected {
-    /// No answer yet. A replica that lags says this too.
-    NotYet,
-    /// The answer, from the process that opened the job.
-    Answer(Box<Answer>),
-    /// Something on the answer's subject that cannot be shown to be the answer: a hint, if it is even of
-    /// this protocol.
-    Unauthenticated(Option<Code>),
-    /// No answer ten minutes after the deadline: a defect of the service.
-    Lost,
-    /// The time for which answers are kept is over.
-    Gone,
-}
-
-/// What came of a request to cancel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancellation {
-    /// `CANCELLED` is the job's one answer, and nobody is proving it any more.
-    Cancelled,
-    /// Too late: it has an answer. Its code, where it is one of this protocol.
-    Answered(Option<Code>),
-    /// There is neither such a job nor an answer to it.
-    NotFound,
-}
 
 /// A connection to a deployment.
 pub struct Client {
@@ -104,10 +61,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects. `circuits` are those whose witnesses this program can check and whose proofs it can verify.
+    /// Connects. `circuits` are the circuits whose witnesses this program can check and whose proofs it can verify.
     ///
     /// # Errors
-    /// When the broker cannot be reached.
+    /// When the broker cannot be reached, or refuses.
     pub async fn connect(config: ClientConfig, circuits: Circuits) -> Result<Self, ClientError> {
         let nats = config.nats.connect("sealprove client").await?;
         let context = jetstream::new(nats.clone());
@@ -115,21 +72,21 @@ impl Client {
         Ok(Client { nats, context, config, circuits, state })
     }
 
-    /// Whose jobs this client submits.
+    /// The tenant that jobs are submitted for.
     pub fn tenant(&self) -> &Tenant {
         &self.config.tenant
     }
 
-    /// The signed bundle as a service serves it, unchecked.
+    /// Fetches the signed bundle from a service, and checks nothing.
     ///
     /// # Errors
-    /// When nobody answers.
+    /// When no service answers.
     pub async fn fetch_bundle(&self) -> Result<SignedBundle, ClientError> {
         for _ in 0..BUNDLE_TRIES {
             let request = self.nats.request(self.config.prefix.bundle(), "".into());
             match tokio::time::timeout(BUNDLE_TIMEOUT, request).await {
                 Ok(Ok(reply)) => return Ok(SignedBundle::from_json(&reply.payload)?),
-                // Nobody listens at this moment: a service may be coming back.
+                // No service listens at this moment; one may be restarting.
                 Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
                     tokio::time::sleep(BUNDLE_PAUSE).await;
                 }
@@ -139,11 +96,11 @@ impl Client {
         Err(ClientError::NoBundle)
     }
 
-    /// The deployment's bundle, checked against the pinned identity: as a service serves it now, or as it
-    /// was kept, so that jobs can be submitted while no service runs.
+    /// Returns the deployment's bundle, checked against the pinned identity. If no service serves one now, this is the
+    /// kept one, so that jobs can be submitted while no service runs.
     ///
     /// # Errors
-    /// When there is none that may be accepted.
+    /// When no bundle may be accepted.
     pub async fn bundle(&self) -> Result<Bundle, ClientError> {
         let identity = self.config.identity.ok_or(ClientError::NoIdentity)?;
         let kept = self.state.bundle(identity)?;
@@ -163,8 +120,8 @@ impl Client {
         }
     }
 
-    /// A bundle that may be accepted. While services take up a new one, some still serve the one before: another
-    /// is asked, a few times.
+    /// Fetches a bundle that may be accepted. While services take up a new bundle, some still serve the one before, so
+    /// it asks a few times.
     async fn fetch_newer(
         &self,
         identity: Identity,
@@ -182,11 +139,11 @@ impl Client {
         Ok((signed, bundle))
     }
 
-    /// Seals a witness and submits it. When this returns, the job will have exactly one answer, and the
-    /// ticket is all that is needed to collect it.
+    /// Seals a witness and submits it. When this returns, the job will have exactly one answer, and the ticket is all
+    /// that is needed to collect it.
     ///
     /// # Errors
-    /// Nothing was accepted, unless the error says that this is not known.
+    /// When the job is not accepted. [`ClientError::is_refusal`] says whether that is certain.
     pub async fn submit(
         &self,
         circuit: &CircuitId,
@@ -202,7 +159,7 @@ impl Client {
     /// Seals a witness as a new job, and submits nothing.
     ///
     /// # Errors
-    /// When the bundle or the circuit says no.
+    /// When the circuit refuses the witness, or the bundle has no key for it.
     pub fn seal(
         &self,
         bundle: &Bundle,
@@ -260,9 +217,9 @@ impl Client {
         Ok((witness, public_inputs))
     }
 
-    /// Publishes a sealed job until the broker has it. The job's own subject takes one message, so a
-    /// publish whose fate is not known is simply repeated, and a full queue is waited for. `waits` hears
-    /// why, and for how long.
+    /// Publishes a sealed job until the broker has it. The job's own subject takes one message, so a publish whose
+    /// outcome is unknown can be repeated. While the queue is full, this waits. `waits` is called with the cause and
+    /// the length of each wait.
     ///
     /// # Errors
     /// When the broker refuses it, or did not take it within `patience`.
@@ -275,7 +232,7 @@ impl Client {
         let subject = self.config.prefix.job(&sealed.ticket.header().subject);
         let until = tokio::time::Instant::now() + patience;
         let mut pauses = RESUBMIT.start();
-        // Whether an attempt may have been stored. What the broker refuses later is then no word on that one.
+        // Whether an attempt may have been stored: a later refusal does not say that it was not.
         let mut is_unknown = false;
         loop {
             let pause = pauses.next();
@@ -290,7 +247,7 @@ impl Client {
                     ClientError::Submit(PublishError::Unknown)
                 }
                 Err(error) if error.is_full() => {
-                    ClientError::QueueFull { description: error.to_string(), retry_after: round(pause) }
+                    ClientError::QueueFull { description: error.to_string(), retry_after: round_up(pause) }
                 }
                 Err(error @ PublishError::NoStream) => ClientError::Submit(error),
                 Err(_) if is_unknown => return Err(ClientError::Submit(PublishError::Unknown)),
@@ -305,7 +262,7 @@ impl Client {
         }
     }
 
-    /// Looks for a job's answer, once.
+    /// Looks for a job's answer once.
     ///
     /// # Errors
     /// When the broker cannot be asked.
@@ -319,11 +276,11 @@ impl Client {
         Ok(header.map_or(Collected::Unauthenticated(None), |header| accept(ticket, &header, &stored.payload)))
     }
 
-    /// Waits for a job's answer: woken by the broker, and looking again and again in case nothing wakes.
-    /// `status` hears of what is being done meanwhile.
+    /// Waits for a job's answer. A notice from the broker ends a pause between two looks. `status` is called with the
+    /// job's status before each pause.
     ///
     /// # Errors
-    /// When the broker cannot be asked.
+    /// None at present: while the broker cannot be asked, this goes on waiting.
     pub async fn wait(
         &self,
         ticket: &Ticket,
@@ -331,7 +288,7 @@ impl Client {
     ) -> Result<Collected, ClientError> {
         let JobSubject { tenant, job, .. } = &ticket.header().subject;
         let subject = self.config.prefix.live(tenant, job);
-        // Without permission to subscribe, looking again is all there is.
+        // Without permission to subscribe, polling alone finds the answer.
         let mut live = self.nats.subscribe(subject).await.ok();
         let mut pauses = POLL.start();
         loop {
@@ -342,7 +299,7 @@ impl Client {
             }
             status(self.status(job).await.unwrap_or_default());
             let woken = async {
-                // A subscription that has ended wakes nobody.
+                // A subscription that has ended yields `None` at once, and must not end the pause.
                 let woken = match &mut live {
                     Some(live) => live.next().await,
                     None => None,
@@ -355,7 +312,7 @@ impl Client {
         }
     }
 
-    /// What is being done about a job that has no answer yet; `None` while it is queued.
+    /// Returns the status of a job that has no answer yet; `None` while it is queued.
     ///
     /// # Errors
     /// When the broker cannot be asked.
@@ -365,11 +322,10 @@ impl Client {
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored.payload).ok()))
     }
 
-    /// Takes a job back: one that waits is answered `CANCELLED` and leaves the queue, one that is being proved
-    /// ends with its process. Its id is all that is needed.
+    /// Cancels a job. A queued job is answered `CANCELLED` and leaves the queue; the process of a running one is killed.
     ///
     /// # Errors
-    /// When no service answers, or it could not tell: the job is as it was, or is cancelled already.
+    /// When no service answers, or the service cannot tell: the job is as it was, or is cancelled already.
     pub async fn cancel(&self, job: &JobId) -> Result<Cancellation, ClientError> {
         let subject = self.config.prefix.cancel(&self.config.tenant, job);
         let request = Request::new().timeout(Some(CANCEL_TIMEOUT));
@@ -384,7 +340,7 @@ impl Client {
         }
     }
 
-    /// The code on a job's answer, whoever wrote it; `None` while there is none.
+    /// Returns the code on a job's answer, which is not authenticated; `None` while there is no answer.
     ///
     /// # Errors
     /// When the broker cannot be asked.
@@ -397,33 +353,18 @@ impl Client {
             .map(|header| header.code))
     }
 
-    /// What this client keeps between runs.
+    /// The state that this client keeps between runs.
     pub fn state(&self) -> &State {
         &self.state
     }
 }
 
-/// To whole seconds, upwards: nobody reads more.
-fn round(duration: Duration) -> Duration {
+/// Rounds up to whole seconds.
+fn round_up(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs_f64().ceil() as u64)
 }
 
-/// A job that is sealed and not yet submitted.
-#[derive(Debug)]
-pub struct SealedJob {
-    /// What collects its answer.
-    pub ticket: Ticket,
-    payload: Vec<u8>,
-}
-
-impl SealedJob {
-    /// `enc ‖ ciphertext`, as it is published.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-}
-
-/// What no answer means at `now`.
+/// Tells what it means at `now` that there is no answer.
 fn missing(ticket: &Ticket, now: UnixSeconds) -> Collected {
     if now > ticket.sealed_at() + 2 * JOB_LIFETIME_MAX {
         Collected::Gone
@@ -434,7 +375,7 @@ fn missing(ticket: &Ticket, now: UnixSeconds) -> Collected {
     }
 }
 
-/// What a stored answer is to the holder of its ticket.
+/// Opens a stored answer with its ticket.
 fn accept(ticket: &Ticket, header: &AnswerHeader, payload: &[u8]) -> Collected {
     let (secret, info) = (ticket.answer_secret(), ticket.info());
     let binding = AnswerBinding { info: &info, enc: ticket.enc(), secret: &secret };

@@ -46,7 +46,7 @@ mod delivery;
 #[cfg(feature = "service")]
 mod pull;
 
-pub use connection::ConnectError;
+pub use connection::{ConnectError, LibraryError};
 pub use headers::stored_headers;
 pub use message::ReadError;
 pub use publish::PublishError;

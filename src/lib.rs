@@ -23,16 +23,23 @@
 //! #[global_allocator]
 //! static ALLOCATOR: sealprove::chamber::WipingAllocator = sealprove::chamber::WipingAllocator;
 //!
-//! # #[cfg(feature = "client")]
+//! # #[cfg(feature = "cli")]
 //! fn main() -> std::process::ExitCode {
 //!     sealprove::main(sealprove::circuit::Circuits::built_in())
 //! }
-//! # #[cfg(not(feature = "client"))]
+//! # #[cfg(not(feature = "cli"))]
 //! # fn main() {}
 //! ```
 //!
-//! Features: `client` is what a submitter needs, and has no prover in its tree (`cargo tree -e
-//! normal`); `service` adds the service and its chamber; `zcash` and `credentials` are families of circuits.
+//! Features:
+//!
+//! - `client` is the library for a back end that submits jobs. No prover and no command line is in its dependency tree.
+//! - `config-files` reads configurations from TOML files and the environment.
+//! - `service` adds the service and its chamber, and `otlp` its traces.
+//! - `cli` adds the program `sealprove`, with the commands of the other features.
+//! - `zcash` and `credentials` are families of circuits, and `halo2` the adapter that they use.
+//!
+//! Without any, the crate seals, opens and checks without a network.
 
 // The vocabulary of every party. No I/O.
 pub mod secret;
@@ -50,15 +57,19 @@ pub mod sandbox;
 
 #[cfg(feature = "client")]
 mod backoff;
+#[cfg(any(feature = "cli", feature = "service"))]
+mod causes;
 #[cfg(feature = "client")]
 pub mod config;
 #[cfg(feature = "service")]
 mod http;
+#[cfg(feature = "client")]
+mod private_file;
 
 // The records of a service.
 #[cfg(feature = "service")]
 pub mod metrics;
-#[cfg(feature = "client")]
+#[cfg(any(feature = "cli", feature = "service"))]
 pub mod audit;
 
 // The broker.
@@ -79,15 +90,15 @@ pub mod launcher;
 #[cfg(feature = "service")]
 pub mod service;
 
-// The operator's side, and the command line.
-#[cfg(feature = "client")]
-mod cli;
-#[cfg(feature = "client")]
+// The operator's side.
+#[cfg(any(feature = "cli", feature = "service"))]
 pub mod operator;
-#[cfg(feature = "client")]
-mod telemetry;
 
-#[cfg(feature = "client")]
+// The command line.
+#[cfg(feature = "cli")]
+mod cli;
+
+#[cfg(feature = "cli")]
 pub use cli::main;
 
 /// The vectors that every implementation is held to.

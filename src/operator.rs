@@ -1,6 +1,8 @@
-//! The operator's side: the keyring, the overview of the broker, and the doctor.
+//! The operator's side: the recipient keys, the overview of the broker, and the doctor.
 
 pub mod keyring;
+
+pub(crate) mod key_folder;
 
 #[cfg(feature = "service")]
 pub(crate) mod overview;

@@ -38,7 +38,10 @@ use crate::metrics::Metrics;
 use crate::protocol::Bundle;
 use intake::Intake;
 use job::{AnswerNotices, Settler, Worker};
-use prover::{ChamberParts, MemoryBudget, Prover, ProvingTimes, SelfTest, ServedBundle, Supervisor};
+use prover::{
+    ChamberParts, JobProcesses, MemoryBudget, Prover, ProvingTimes, SelfTest, SelfTestResults, ServedBundle,
+    Supervisor,
+};
 use requests::Requests;
 use status::{Activity, ActivityPage, AnswerCapacity, Ledger, Readiness, Traces};
 use stop::Stop;
@@ -84,10 +87,14 @@ pub async fn run(
     let ledger = open_ledger(&setup, book, &metrics);
     let config = Arc::new(setup.config);
     let bundle = Arc::new(ServedBundle::new(setup.bundle, ledger.audit.clone()));
+    let self_tests = Arc::new(SelfTestResults::new(&setup.samples));
+    let processes = Arc::new(JobProcesses::default());
     let page = ActivityPage {
         activity: ledger.activity.clone(),
         bundle: bundle.clone(),
         readiness: readiness.clone(),
+        self_tests: self_tests.clone(),
+        processes: processes.clone(),
     };
     // Before anything is waited for: an orchestrator must see that the service lives, and its operator what is missing.
     open_admin(&config, &metrics, page).await?;
@@ -105,9 +112,11 @@ pub async fn run(
         self_test: SelfTest {
             bundle: bundle.clone(),
             samples: setup.samples,
+            results: self_tests,
             times: times.clone(),
             metrics: metrics.clone(),
         },
+        processes,
         metrics: metrics.clone(),
         audit: ledger.audit.clone(),
     });

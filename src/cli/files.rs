@@ -1,30 +1,38 @@
 //! Reading and writing the user's files.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{Failure, output};
+use super::exit::{Exit, Failure};
+use super::output;
+use crate::private_file;
 
-/// The largest file that is read as a witness, in bytes.
+/// Largest file that is read as a witness, in bytes.
 const WITNESS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// A file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{step} {path}")]
-pub(super) struct FileError {
+pub(crate) struct FileError {
     step: &'static str,
     path: PathBuf,
     source: std::io::Error,
 }
 
-/// A witness from a file, or from standard input where the path is `-`.
-pub(super) fn read_witness(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Failure::new(Exit::Failed, error)
+    }
+}
+
+/// Reads a witness from a file, or from standard input if the path is `-`.
+pub(crate) fn read_witness(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let failed = |source| FileError { step: "read the witness", path: path.to_owned(), source };
-    // At its final size from the start: a vector that grows leaves its old blocks behind.
+    // The vector has its final size from the start: growing it would leave unwiped blocks behind.
     let mut witness = Zeroizing::new(Vec::with_capacity(witness_capacity(path)));
     let reader: Box<dyn Read> = if is_standard(path) {
         Box::new(std::io::stdin().lock())
@@ -43,21 +51,19 @@ fn witness_capacity(path: &Path) -> usize {
     usize::try_from(size.min(WITNESS_BYTES_MAX) + 1).unwrap_or(0)
 }
 
-pub(super) fn read(step: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
-    let read = || {
+/// Reads a file, or standard input if the path is `-`.
+pub(crate) fn read(step: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
+    let read = if is_standard(path) {
         let mut bytes = Vec::new();
-        if is_standard(path) {
-            std::io::stdin().read_to_end(&mut bytes)?;
-        } else {
-            bytes = std::fs::read(path)?;
-        }
-        Ok(bytes)
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
     };
-    read().map_err(|source| FileError { step, path: path.to_owned(), source })
+    read.map_err(|source| FileError { step, path: path.to_owned(), source })
 }
 
-/// Reads a file that nobody but its owner and group may read.
-pub(super) fn read_secret(step: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+/// Reads a file that only its owner and group may read.
+pub(crate) fn read_secret(step: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let failed = |source| FileError { step, path: path.to_owned(), source };
     let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode();
     if mode & 0o007 != 0 {
@@ -67,8 +73,8 @@ pub(super) fn read_secret(step: &'static str, path: &Path) -> Result<Zeroizing<V
     Ok(Zeroizing::new(std::fs::read(path).map_err(failed)?))
 }
 
-/// Writes a file, or standard output where the path is `-`.
-pub(super) fn write(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a file, or standard output if the path is `-`.
+pub(crate) fn write(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if is_standard(path) {
         return Ok(output::bytes(bytes)?);
     }
@@ -76,9 +82,8 @@ pub(super) fn write(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(),
     Ok(written.map_err(|source| FileError { step, path: path.to_owned(), source })?)
 }
 
-/// Whether [`write`] could write that file now, without changing it: a proof whose file cannot be written
-/// would be made in vain.
-pub(super) fn check_writable(step: &'static str, path: &Path) -> Result<(), FileError> {
+/// Checks that [`write`] could write a file now, without changing it, so that a wrong path is found before a proof is made.
+pub(crate) fn check_writable(step: &'static str, path: &Path) -> Result<(), FileError> {
     let checked = if is_standard(path) {
         Ok(())
     } else if path.exists() {
@@ -91,13 +96,9 @@ pub(super) fn check_writable(step: &'static str, path: &Path) -> Result<(), File
 }
 
 /// Writes a new file that only its owner can read.
-pub(super) fn write_secret(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let write = || {
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|source| FileError { step, path: path.to_owned(), source })
+pub(crate) fn write_secret(step: &'static str, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let written = private_file::write_new(path, bytes);
+    written.map_err(|source| FileError { step, path: path.to_owned(), source })
 }
 
 fn is_standard(path: &Path) -> bool {

@@ -1,12 +1,11 @@
-//! The signals that end a command in good order: SIGTERM, SIGINT, and SIGHUP, which comes when the terminal
-//! closes.
+//! The signals that end a command in good order: SIGTERM, SIGINT, and SIGHUP, which comes when the terminal closes.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The first of the three.
-pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+/// Starts to listen for the three signals, and returns a future of the first.
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = hangup()?;
@@ -19,16 +18,16 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'sta
     })
 }
 
-/// What comes of the work; `None` where a signal came first, and the work was dropped.
-pub(super) async fn unless_stopped<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
+/// Returns the output of `work`; `None` if a signal comes first, which drops the work.
+pub(crate) async fn unless_stopped<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
     let stop = stop_signal()?;
     Ok(tokio::select! {
-        outcome = work => Some(outcome),
+        output = work => Some(output),
         () = stop => None,
     })
 }
 
-/// Nothing, where whoever started this program has it ignore SIGHUP, as `nohup` does.
+/// Listens for SIGHUP, unless the parent process has it ignored, as `nohup` does.
 fn hangup() -> io::Result<Option<Signal>> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Why a client could not do something: the step, the thing, the remedy.
+//! Errors of a client: the step, the thing, the remedy.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::circuit::InvalidWitness;
 use crate::jetstream::{ConnectError, PublishError, ReadError};
 use crate::protocol::{BundleError, CircuitId, SealError};
 
-/// Why something could not be done. Each names its step; causes are in `source`.
+/// A client could not do something. The text names the step; the causes are in `source`.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No connection.
+    /// There is no connection to the broker.
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// No identity is pinned.
@@ -19,10 +19,10 @@ pub enum ClientError {
          or trust the deployment on first use with `sealprove bundle trust`"
     )]
     NoIdentity,
-    /// The bundle is not accepted.
+    /// The bundle is refused.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// Nobody serves a bundle, and none was kept.
+    /// No service serves a bundle, and no bundle was kept.
     #[error("no service answers with its bundle, and none was kept from before; is a service running?")]
     NoBundle,
     /// The bundle does not list the circuit.
@@ -30,59 +30,58 @@ pub enum ClientError {
     UnknownCircuit(CircuitId),
     /// The bundle has no key to seal to.
     #[error(
-        "the bundle has no key of a scheme that this client's `schemes` allow for a job that expires then; \
+        "the bundle has no key of a scheme that this client's `schemes` allow for a job with this deadline; \
          choose a nearer deadline, or ask the operator for a new bundle"
     )]
     NoKey,
     /// The circuit refuses the witness.
-    #[error("check the witness: {0}")]
+    #[error("check the witness")]
     Witness(#[from] InvalidWitness),
     /// The witness is larger than the bundle allows.
     #[error("the witness has {found} bytes, the deployment takes {most}")]
     TooLarge {
-        /// Its size.
+        /// Its size, in bytes.
         found: usize,
-        /// The limit.
+        /// The limit, in bytes.
         most: u32,
     },
-    /// It cannot be sealed.
-    #[error("seal the witness: the bundle's key is not one")]
+    /// The witness cannot be sealed.
+    #[error("seal the witness: the bundle's public key is invalid")]
     Seal(#[from] SealError),
-    /// The deadline is out of bounds.
+    /// The lifetime is out of bounds.
     #[error("a job lives at least a second and at most 24 hours")]
     Lifetime,
-    /// The queue is full, and stayed so.
+    /// The queue stayed full.
     #[error(
-        "the queue is full and nothing was accepted ({description}); try again in {}",
-        humantime::format_duration(*retry_after)
+        "the queue is full and nothing was accepted ({description}); try again in {} s",
+        retry_after.as_secs()
     )]
     QueueFull {
-        /// The broker's words.
+        /// The broker's description.
         description: String,
-        /// When to try again.
+        /// Wait before the next attempt, in whole seconds.
         retry_after: Duration,
     },
-    /// Nobody answers a request to cancel.
+    /// No service answers a cancel request.
     #[error("cancel the job: no service answers; is one running? A queued job can also just expire")]
     NoService,
-    /// A service answered, and could not tell.
-    #[error(
-        "cancel the job: the service cannot reach its broker just now, so that nothing is known; try again"
-    )]
+    /// A service answered that it does not know whether the job is cancelled.
+    #[error("cancel the job: the service cannot reach its broker, so nothing is known; try again")]
     CancelUnknown,
-    /// The broker refuses the job.
-    #[error("submit the job: {0}")]
+    /// The broker did not accept the job.
+    #[error("submit the job")]
     Submit(#[source] PublishError),
     /// The broker cannot be read.
     #[error("ask the broker")]
     Read(#[from] ReadError),
-    /// What was kept cannot be read or written.
+    /// The state folder cannot be read or written.
     #[error(transparent)]
     State(#[from] StateError),
 }
 
 impl ClientError {
-    /// Whether a job that could not be submitted is surely in no queue: its ticket will never have an answer.
+    /// Returns whether a job that could not be submitted is certainly in no queue, so that its ticket will never have
+    /// an answer.
     pub fn is_refusal(&self) -> bool {
         match self {
             ClientError::QueueFull { .. } => true,

@@ -1,6 +1,7 @@
-//! What a client keeps between runs: the last verified bundle of each identity.
+//! The state that a client keeps between runs: the last verified bundle of each identity.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -8,51 +9,51 @@ use sha2::{Digest, Sha256};
 use crate::config::ClientConfig;
 use crate::protocol::{Identity, SignedBundle, UnixSeconds};
 
-/// What was kept cannot be read or written.
+/// The state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{step} {path}")]
 pub struct StateError {
     step: &'static str,
     path: PathBuf,
-    source: std::io::Error,
+    source: io::Error,
 }
 
-/// A folder of bundles; none, where there is no home to put it.
+/// A folder of bundles, or nothing where there is no home to put it.
 #[derive(Debug, Clone)]
 pub struct State {
     folder: Option<PathBuf>,
 }
 
 impl State {
-    /// The configured folder, else `$XDG_STATE_HOME/sealprove`, else `~/.local/state/sealprove`.
+    /// Uses the configured folder, else `$XDG_STATE_HOME/sealprove`, else `~/.local/state/sealprove`.
     pub fn new(config: &ClientConfig) -> Self {
         State { folder: config.state.clone().or_else(Self::default_folder) }
     }
 
-    /// Where a client keeps things that is not told otherwise.
+    /// Returns the default state folder.
     pub fn default_folder() -> Option<PathBuf> {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = || variable("HOME").map(|home| home.join(".local").join("state"));
-        Some(variable("XDG_STATE_HOME").or_else(home)?.join("sealprove"))
+        let folder = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")))?;
+        Some(folder.join("sealprove"))
     }
 
-    /// The kept bundle of an identity.
+    /// Reads the kept bundle of an identity.
     pub(super) fn bundle(&self, identity: Identity) -> Result<Option<SignedBundle>, StateError> {
         let Some(path) = self.path(identity) else { return Ok(None) };
         match std::fs::read(&path) {
             Ok(bytes) => SignedBundle::from_json(&bytes).map(Some).map_err(|_| {
-                let source = std::io::Error::other(
-                    "it is no bundle; without it an older one could be taken: restore it, or remove it if you can \
-                     tell the newest serial",
+                let source = io::Error::other(
+                    "it is not a bundle, and without it an older one could be accepted: restore it, or remove it \
+                     if you know the newest serial",
                 );
                 StateError { step: "read the kept bundle", path, source }
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StateError { step: "read the kept bundle", path, source }),
         }
     }
 
-    /// Keeps a verified bundle, in place of the one before, unless another process has kept a newer one.
+    /// Keeps a verified bundle in place of the one before, unless another process has kept a newer one.
     pub(super) fn keep_bundle(
         &self,
         identity: Identity,
@@ -62,13 +63,13 @@ impl State {
         let (Some(folder), Some(path)) = (&self.folder, self.path(identity)) else { return Ok(()) };
         let failed = |source| StateError { step: "keep the bundle in", path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let lock = std::fs::File::create(folder.join("lock")).map_err(failed)?;
+        let lock = File::create(folder.join("lock")).map_err(failed)?;
         lock.lock().map_err(failed)?;
         let kept = self.bundle(identity)?.and_then(|kept| kept.verify(identity, UnixSeconds(0), 0).ok());
         if kept.is_some_and(|kept| kept.serial > serial) {
             return Ok(());
         }
-        write_whole(folder, &path, &signed.to_json()).map_err(failed)
+        replace_file(&path, &signed.to_json()).map_err(failed)
     }
 
     fn path(&self, identity: Identity) -> Option<PathBuf> {
@@ -77,13 +78,14 @@ impl State {
     }
 }
 
-/// A file is the old one or the new one, never half of it.
-fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+/// Replaces a file at once: a reader or a crash finds the old contents or the new, never a part. The caller holds the
+/// folder's lock, so the file beside it has one writer.
+fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    file.sync_all()?;
+    std::fs::rename(new, path)
 }
 
 #[cfg(test)]
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn no_process_replaces_a_newer_bundle_by_an_older_one() {
+    fn an_older_bundle_never_replaces_a_newer_one() {
         let folder = tempfile::tempdir().unwrap();
         let state = State { folder: Some(folder.path().join("state")) };
         let key = IdentityKey::from_bytes(&[7; 32]);
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_and_cannot_be_read_is_no_reason_to_take_an_older_one() {
+    fn a_kept_bundle_that_cannot_be_read_does_not_let_an_older_one_in() {
         let folder = tempfile::tempdir().unwrap();
         let state = State { folder: Some(folder.path().to_owned()) };
         let identity = IdentityKey::from_bytes(&[7; 32]).identity();

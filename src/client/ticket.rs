@@ -1,15 +1,14 @@
-//! The ticket: all that a client needs to come back for its answer, tomorrow and from another shell.
+//! The ticket: all that a client needs to collect its answer later, from another process.
 //!
 //! It holds the key to the answer, and is kept in a file that only its owner can read.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::circuit::PublicInputs;
+use crate::private_file;
 use crate::protocol::{
     AnswerMode, AnswerSecret, Base64, Bundle, BundleCircuit, CircuitId, Deployment, JobHeader, JobId,
     JobSubject, KeyId, Lane, Sealed, Tenant, UnixSeconds, VERSION, VerifyingKeyDigest, VerifyingKeyPin,
@@ -18,28 +17,28 @@ use crate::protocol::{
 /// A ticket cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum TicketError {
-    /// The file.
+    /// The file cannot be read or written.
     #[error("{step} the ticket {path}")]
     File {
-        /// What was tried.
+        /// The step: read or write.
         step: &'static str,
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: std::io::Error,
     },
-    /// What it is.
+    /// The path is a folder.
     #[error("{0} is a folder, not the file of a ticket")]
     Folder(PathBuf),
-    /// What is in it.
+    /// The contents are not a ticket.
     #[error("{0} is not a ticket of this version")]
     Malformed(PathBuf),
-    /// Who can read it.
+    /// Others can read the file.
     #[error("others can read the ticket {0}, which holds the key to its answer: run chmod 600 on it")]
     Readable(PathBuf),
 }
 
-/// A submitted job, as its owner remembers it.
+/// The owner's record of a submitted job.
 pub struct Ticket {
     header: JobHeader,
     deployment: Deployment,
@@ -64,12 +63,12 @@ struct File {
     expires: UnixSeconds,
     answer: AnswerMode,
     verifying_key: Option<VerifyingKeyDigest>,
-    /// The verifying keys that the bundle listed for the circuit: what an answer may name.
+    /// The verifying keys that the bundle listed for the circuit, and that an answer may name.
     verifying_keys: Vec<VerifyingKeyDigest>,
     enc: Base64,
     answer_secret: Base64,
     public_inputs: Option<Base64>,
-    /// Unix seconds.
+    /// Time of the sealing.
     sealed_at: UnixSeconds,
 }
 
@@ -93,27 +92,27 @@ impl Ticket {
         }
     }
 
-    /// Everything that the job's seal binds.
+    /// The header, which the job's seal binds.
     pub fn header(&self) -> &JobHeader {
         &self.header
     }
 
-    /// Which job it is for.
+    /// The job that it is for.
     pub fn job(&self) -> &JobId {
         &self.header.subject.job
     }
 
-    /// When it was sealed, in Unix seconds.
+    /// Time of the sealing.
     pub fn sealed_at(&self) -> UnixSeconds {
         self.sealed_at
     }
 
-    /// The public inputs that the client computed itself, where it knows the circuit.
+    /// The public inputs that the client computed itself, if it knows the circuit.
     pub fn public_inputs(&self) -> Option<&PublicInputs> {
         self.public_inputs.as_ref()
     }
 
-    /// Whether an answer may name this verifying key.
+    /// Returns whether an answer may name this verifying key.
     pub fn takes_key(&self, digest: VerifyingKeyDigest) -> bool {
         self.header.verifying_key == VerifyingKeyPin::Any || self.verifying_keys.contains(&digest)
     }
@@ -133,21 +132,22 @@ impl Ticket {
     /// Writes a new file that only its owner can read.
     ///
     /// # Errors
-    /// When it exists already or cannot be written.
+    /// When the file already exists or cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TicketError> {
-        let failed = |source| TicketError::File { step: "write", path: path.to_owned(), source };
         // Cannot panic: a struct of numbers and strings.
         let json = serde_json::to_vec_pretty(&self.file()).expect("a ticket serialises");
         let json = zeroize::Zeroizing::new(json);
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        file.write_all(&json).and_then(|()| file.sync_all()).map_err(failed)
+        private_file::write_new(path, &json).map_err(|source| TicketError::File {
+            step: "write",
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Reads a file that only its owner can read.
     ///
     /// # Errors
-    /// When it is not such a file, or not a ticket.
+    /// When others can read the file, or it is not a ticket.
     pub fn read(path: &Path) -> Result<Self, TicketError> {
         let failed = |source| TicketError::File { step: "read", path: path.to_owned(), source };
         let metadata = std::fs::metadata(path).map_err(failed)?;

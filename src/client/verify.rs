@@ -1,5 +1,4 @@
-//! Verifying an answer: against keys that this program built itself, and public inputs that it computed
-//! itself.
+//! Verifying an answer, against keys that this program built itself and public inputs that it computed itself.
 
 use std::collections::HashMap;
 
@@ -7,15 +6,15 @@ use super::ticket::Ticket;
 use crate::circuit::{BuildError, Circuits, Proof, VerifyError, VerifyingKey};
 use crate::protocol::{Answer, CircuitId, Code};
 
-/// An answer does not stand.
+/// An answer is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// It holds no proof.
+    /// The answer holds no proof.
     #[error("{code}: {message}")]
     NoProof {
-        /// The code.
+        /// The code of the answer.
         code: Code,
-        /// What the answer says.
+        /// The message in the answer.
         message: String,
     },
     /// This build does not have the circuit.
@@ -24,21 +23,21 @@ pub enum AnswerError {
          features, or one of your own that has the circuit"
     )]
     NotInThisBuild(CircuitId),
-    /// It names a verifying key that the bundle did not list.
+    /// The answer names a verifying key that the bundle did not list.
     #[error("the answer names a verifying key that the deployment does not list for its circuit")]
     OtherKey,
-    /// It proves something else.
+    /// The proof is of another statement.
     #[error("the answer's public inputs are not those of the witness that was submitted")]
     OtherStatement,
-    /// The proof is not one.
+    /// The proof does not verify.
     #[error(transparent)]
     Invalid(#[from] VerifyError),
-    /// The verifying key could not be built.
+    /// The verifying key cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
-/// Verifies answers; builds each circuit's verifying key once.
+/// A verifier of answers. It builds each circuit's verifying key once.
 #[derive(Default)]
 pub struct Verifier {
     circuits: Circuits,
@@ -46,23 +45,23 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// With the circuits of this program.
+    /// Creates a verifier for the circuits of this program.
     pub fn new(circuits: Circuits) -> Self {
         Verifier { circuits, keys: HashMap::new() }
     }
 
-    /// Verifies the proof in an answer by itself: that its statement holds, whoever asked for it.
+    /// Verifies the proof in an answer by itself: that its statement holds.
     ///
     /// # Errors
-    /// When it holds no proof, or one that does not verify.
+    /// When the answer holds no proof, or one that does not verify.
     pub fn verify(&mut self, answer: &Answer) -> Result<Proof, AnswerError> {
         let proof = answer.to_proof().ok_or_else(|| no_proof(answer))?;
         self.key(&answer.circuit)?.verify(&proof)?;
         Ok(proof)
     }
 
-    /// Verifies the answer to a submitted job: also that it proves what was submitted, under a key that the
-    /// deployment lists.
+    /// Verifies the answer to a submitted job: that its proof verifies, is of the submitted statement, and is under a key
+    /// that the deployment lists.
     ///
     /// # Errors
     /// When any of that does not hold.
@@ -78,8 +77,7 @@ impl Verifier {
         Ok(proof)
     }
 
-    /// The output document of a verified proof, with only what is new in it taken into the client's own
-    /// witness document.
+    /// Takes only the proof from the output document into the client's own witness document, and returns the result.
     ///
     /// # Errors
     /// When the two do not belong together.
@@ -94,7 +92,7 @@ impl Verifier {
         Ok(circuit.combine(witness, output)?)
     }
 
-    /// Builds a circuit's verifying key now: seconds, which can pass while its proof is being made.
+    /// Builds a circuit's verifying key in advance. It takes seconds, which can pass while the proof is being made.
     ///
     /// # Errors
     /// When this program does not have the circuit, or the key cannot be built.

@@ -1,30 +1,30 @@
 //! The configuration of a client.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::nats::NatsConfig;
-use super::read::{ConfigError, read};
 use crate::protocol::{Identity, Scheme, Subjects, Tenant};
 
-/// The configuration of a client, all of which flags and environment can give as well.
+/// The configuration of a client. A back end fills it in directly; the command line reads it from a file, from flags
+/// and from the environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientConfig {
-    /// How the broker is reached.
+    /// The connection to the broker.
     pub nats: NatsConfig,
-    /// Who this client is to the broker.
+    /// The tenant that jobs are submitted for.
     pub tenant: Tenant,
-    /// What all subjects begin with.
+    /// The prefix of all subjects.
     pub prefix: Subjects,
-    /// The identity that signs the deployment's bundles, pinned.
+    /// The pinned identity, which signs the deployment's bundles.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// Where the last verified bundle is kept.
+    /// The folder that keeps the last verified bundle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<PathBuf>,
-    /// How a witness may be sealed, the preferred way first; never in another.
+    /// The schemes that a witness may be sealed with, in order of preference. No other scheme is used.
     pub schemes: Vec<Scheme>,
 }
 
@@ -41,12 +41,13 @@ impl Default for ClientConfig {
     }
 }
 
+#[cfg(feature = "config-files")]
 impl ClientConfig {
-    /// Reads a file and the environment.
+    /// Reads a configuration from a file and the environment.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        read(path)
+    /// When the file cannot be read, or the environment sets an unknown key.
+    pub fn read(path: &std::path::Path) -> Result<Self, super::ConfigError> {
+        super::read::read(path)
     }
 }

@@ -9,20 +9,20 @@ use serde::de::DeserializeOwned;
 /// The configuration cannot be read, or contradicts itself.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read or parsed.
     #[error("read the configuration {path}: {reason}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The mistake and its place.
         reason: String,
     },
-    /// The environment would set what it may not.
-    #[error("the environment has {name}, which sets no key; those that do are {known}")]
+    /// A variable of the environment sets a key that it may not set.
+    #[error("the environment has {name}, which sets no key; the variables that set one are {known}")]
     Variable {
-        /// Its name.
+        /// Name of the variable.
         name: String,
-        /// The names there are.
+        /// The names that are known.
         known: String,
     },
     /// Two keys contradict each other.
@@ -57,15 +57,14 @@ const OVERRIDES: [&str; 8] = [
     "admin.listen",
 ];
 
-/// The variable that sets a key.
+/// Returns the variable that sets a key.
 fn variable(key: &str) -> String {
     format!("SEALPROVE_{}", key.replace('.', "__").to_uppercase())
 }
 
-/// A variable that is meant to set a key, and sets none.
+/// Finds a variable that has the form of a key's variable and sets no key, such as one with a typing error.
 fn unknown_variable() -> Option<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let is_known = |name: &String| OVERRIDES.iter().any(|key| variable(key).eq_ignore_ascii_case(name));
     let mut ours = names.filter(|name| name.starts_with("SEALPROVE_") && name.contains("__"));
-    ours.find(|name| !is_known(name))
+    ours.find(|name| !OVERRIDES.iter().any(|key| variable(key).eq_ignore_ascii_case(name)))
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use async_nats::rustls::pki_types::pem::{self, PemObject};
 use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use async_nats::{Client, Event, ServerAddr, ServerError};
+use async_nats::{Client, Event, ServerError};
 
 use crate::backoff::Waits;
-use crate::config::{NatsConfig, TlsConfig};
+use crate::config::{AddressError, NatsConfig, TlsConfig, join_addresses};
 
 /// Time limit of one request.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,24 +38,30 @@ pub enum ConnectError {
     /// `certificate` and `key` come together.
     #[error("tls.certificate and tls.key are given together or not at all")]
     HalfIdentity,
-    /// An address is not one.
-    #[error("{url} is no address of a broker; write nats://host:4222 or tls://host:4222")]
-    Address {
-        /// The configured address.
-        url: String,
-        /// The cause.
-        source: io::Error,
-    },
+    /// An address is invalid.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The broker cannot be reached or refuses.
     #[error("connect to the broker at {url}: is it running, and are {settings} right?")]
     Broker {
-        /// Its address.
+        /// Its addresses, without users.
         url: String,
         /// The settings that may be wrong.
         settings: &'static str,
         /// The cause.
-        source: async_nats::ConnectError,
+        source: LibraryError,
     },
+}
+
+/// An error of the NATS library. Its text contains its causes, so it has no source.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LibraryError(Box<dyn std::error::Error + Send + Sync>);
+
+impl LibraryError {
+    pub(super) fn new(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        LibraryError(error.into())
+    }
 }
 
 impl NatsConfig {
@@ -64,16 +70,12 @@ impl NatsConfig {
     /// # Errors
     /// When a file or an address that the configuration names cannot be used.
     pub async fn options(&self, name: &str) -> Result<async_nats::ConnectOptions, ConnectError> {
-        // The library would report a malformed address as a failed connection, and services would try again forever.
-        for url in self.addresses() {
-            url.parse::<ServerAddr>().map_err(|source| ConnectError::Address { url, source })?;
-        }
         let mut options = async_nats::ConnectOptions::new()
             .name(name)
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(reconnect_delay);
-        if let Some((name, password)) = self.user() {
+        if let Some((name, password)) = self.user()? {
             options = options.user_and_password(name, password);
         }
         if let Some(path) = &self.credentials {
@@ -113,12 +115,16 @@ impl NatsConfig {
                 tracing::warn!("the broker says: {refused}; are user, tenant and inbox_prefix right?");
             }
         });
-        let settings = match &self.tls {
-            Some(_) => "address, credentials and [nats.tls] (authority, first)",
-            None => "address and credentials",
-        };
-        let connected = options.connect(self.addresses()).await;
-        connected.map_err(|source| ConnectError::Broker { url: self.shown(), settings, source })
+        let addresses = self.addresses()?;
+        let connected = options.connect(&addresses[..]).await;
+        connected.map_err(|error| ConnectError::Broker {
+            url: join_addresses(&addresses),
+            settings: match &self.tls {
+                Some(_) => "address, credentials and [nats.tls] (authority, first)",
+                None => "address and credentials",
+            },
+            source: LibraryError::new(error),
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use async_nats::jetstream::context::ConsumerInfoErrorKind;
 use async_nats::jetstream::stream::{self, Config, Stream};
 use async_nats::jetstream::{self, Context};
 
+use super::connection::LibraryError;
 use super::definitions::NeededConsumer;
 use crate::config::ServiceConfig;
 use crate::protocol::{Lane, Tenant};
@@ -55,7 +56,7 @@ pub enum StreamsError {
         /// The stream or consumer.
         what: String,
         /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: LibraryError,
     },
 }
 
@@ -64,7 +65,7 @@ impl StreamsError {
         step: &'static str,
         what: &str,
     ) -> impl Fn(E) -> Self {
-        move |source| StreamsError::Request { step, what: what.to_owned(), source: source.into() }
+        move |source| StreamsError::Request { step, what: what.to_owned(), source: LibraryError::new(source) }
     }
 }
 

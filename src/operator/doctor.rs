@@ -1,6 +1,8 @@
-//! The doctor: whether machine, broker, keys, bundle and locks are as the service needs them.
+//! The doctor: examines whether machine, broker, keys, bundle and locks are as the service needs them.
 
 mod finding;
+
+mod servers;
 
 pub mod broker;
 pub mod deployment;

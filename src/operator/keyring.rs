@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!           seal_from        seal_until                          open_until
-//!  pending ────┼──── active ─────┼──── retired: opens, is not sealed to ────┼── to be destroyed
+//!  pending ────┼──── active ─────┼── retired: opens, is not sealed to ────┼── may be destroyed
 //! ```
 //!
-//! A key opens what was sealed to it for as long as anybody may hold a bundle that lists it and a job may live
-//! after that, so that no queued job is stranded. Pure: reads no file and no clock, and holds no private key.
+//! A key opens until the last bundle that lists it has expired and every job sealed to it has ended, so that no queued
+//! job is stranded. Pure: reads no file and no clock, and holds no private key.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::protocol::{
     ANSWER_GRACE, Base64, BundleKey, JOB_LIFETIME_MAX, KeyId, Scheme, UnixSeconds, key_id,
 };
 
-/// Where a key is in its life.
+/// The state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {
@@ -24,14 +24,14 @@ pub enum KeyState {
     Pending,
     /// Clients seal to it.
     Active,
-    /// Clients no longer seal to it; what was sealed to it still opens.
+    /// Clients no longer seal to it; it still opens.
     Retired,
-    /// Its private half is gone. What was sealed to it is answered `KEY_RETIRED`.
+    /// Its private half is gone. A job sealed to it is answered `KEY_RETIRED`.
     Destroyed,
 }
 
 impl KeyState {
-    /// The state in one word.
+    /// Returns the name of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             KeyState::Pending => "pending",
@@ -42,20 +42,35 @@ impl KeyState {
     }
 }
 
-/// What is known of a key without its private half: the file `<id>.json`, and `<id>.destroyed` at its end. All
-/// times are Unix seconds.
+/// The public half of a key and its times: the file `<id>.json`, and `<id>.destroyed` at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
-    /// What the bundle says of it.
+    /// The key as the bundle lists it.
     #[serde(flatten)]
     pub key: BundleKey,
-    /// When its private half was destroyed.
+    /// Time of the destruction of its private half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destroyed_at: Option<UnixSeconds>,
 }
 
 impl KeyRecord {
-    /// Where it is in its life at `now`.
+    /// Creates the record of a new key.
+    pub fn new(scheme: Scheme, public_key: Vec<u8>, life: Life) -> Self {
+        let seal_until = life.seal_from + life.seal_for;
+        let key = BundleKey {
+            id: key_id(scheme, &public_key),
+            scheme,
+            public_key: Base64(public_key),
+            seal_from: life.seal_from,
+            seal_until,
+            // The holder of the last bundle that lists it may seal until that bundle expires, and the job lives a
+            // day; a second day is a margin.
+            open_until: seal_until + life.bundles_for + 2 * JOB_LIFETIME_MAX,
+        };
+        KeyRecord { key, destroyed_at: None }
+    }
+
+    /// Returns its state at `now`.
     pub fn state(&self, now: UnixSeconds) -> KeyState {
         match self {
             KeyRecord { destroyed_at: Some(_), .. } => KeyState::Destroyed,
@@ -65,87 +80,69 @@ impl KeyRecord {
         }
     }
 
-    /// From when on no job sealed to it can be waiting for an answer any more.
-    pub fn is_needed_until(&self) -> UnixSeconds {
+    /// Returns the time from which no job sealed to it can be waiting for an answer.
+    pub fn needed_until(&self) -> UnixSeconds {
         self.key.open_until + ANSWER_GRACE
     }
 }
 
-/// For how long a new key is good.
+/// The lifetime of a new key.
 #[derive(Debug, Clone, Copy)]
 pub struct Life {
-    /// When clients begin to seal to it.
+    /// Time from which clients seal to it.
     pub seal_from: UnixSeconds,
-    /// For how long they do.
+    /// Time for which they do.
     pub seal_for: Duration,
-    /// The longest that a bundle which lists it may be good for.
+    /// Longest validity of a bundle that lists it.
     pub bundles_for: Duration,
 }
 
-impl Life {
-    /// A public key with this life before it.
-    pub fn of(self, scheme: Scheme, public_key: Vec<u8>) -> KeyRecord {
-        let seal_until = self.seal_from + self.seal_for;
-        let key = BundleKey {
-            id: key_id(scheme, &public_key),
-            scheme,
-            public_key: Base64(public_key),
-            seal_from: self.seal_from,
-            seal_until,
-            // Whoever holds the last bundle that lists it may seal until that bundle ends, and the job lives a
-            // day; a second day is to spare.
-            open_until: seal_until + self.bundles_for + 2 * JOB_LIFETIME_MAX,
-        };
-        KeyRecord { key, destroyed_at: None }
-    }
-}
-
-/// What was asked for would strand jobs, or clients.
+/// The change would strand jobs or clients.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
-    /// There is no such key.
-    #[error("there is no key {0} here; `sealprove keys list` shows those there are")]
+    /// The key is unknown.
+    #[error("there is no key {0} here; `sealprove keys list` shows the keys")]
     Unknown(KeyId),
-    /// It is not there any more.
+    /// The key is destroyed already.
     #[error("the key {0} is destroyed already")]
     Destroyed(KeyId),
-    /// Clients would have nothing to seal to.
-    #[error("clients would have no other key to seal to now: make one with `sealprove keys rotate` first")]
+    /// It is the last key that clients can seal to.
+    #[error("clients would have no other key to seal to now; make one with `sealprove keys rotate` first")]
     Last,
-    /// Jobs sealed to it may still wait.
+    /// Jobs sealed to it may be waiting.
     #[error(
-        "jobs sealed to the key {id} may wait for their answers until {}; if it is disclosed, destroy it now with \
-         --compromised: those jobs are then answered KEY_RETIRED",
+        "jobs sealed to the key {id} may wait for their answers until {}; destroy it then, or, if it is disclosed, now \
+         with --compromised, which answers those jobs KEY_RETIRED",
         until.to_rfc3339()
     )]
     Needed {
-        /// Which key.
+        /// The key.
         id: KeyId,
-        /// Until when.
+        /// End of the longest wait.
         until: UnixSeconds,
     },
-    /// Old keys end before the new ones begin.
+    /// The old keys end before the new ones begin.
     #[error(
         "clients would have no key to seal to from {} until {}; choose a shorter --lead",
         from.to_rfc3339(),
         until.to_rfc3339()
     )]
     Gap {
-        /// When the last of the old ones ends.
+        /// End of the last old key.
         from: UnixSeconds,
-        /// When the first of the new ones begins.
+        /// Start of the first new key.
         until: UnixSeconds,
     },
 }
 
-/// All keys of a deployment, destroyed ones among them, the oldest first.
+/// All keys of a deployment, including destroyed ones, the oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Keyring {
     records: Vec<KeyRecord>,
 }
 
 impl Keyring {
-    /// Of these keys.
+    /// Creates a keyring of these keys.
     pub fn new(mut records: Vec<KeyRecord>) -> Self {
         records.sort_by(|one, two| {
             (one.key.seal_from, one.key.scheme, &one.key.id).cmp(&(
@@ -157,22 +154,22 @@ impl Keyring {
         Keyring { records }
     }
 
-    /// All of them.
+    /// The records of all keys.
     pub fn records(&self) -> &[KeyRecord] {
         &self.records
     }
 
-    /// What a bundle that is signed now lists: what clients seal to, now or later.
+    /// Returns the keys that a bundle signed now lists: those that clients seal to, now or later.
     pub fn listed(&self, now: UnixSeconds) -> Vec<BundleKey> {
         let listed = self.records.iter().filter(|record| record.state(now) <= KeyState::Active);
         listed.map(|record| record.key.clone()).collect()
     }
 
-    /// Adds new keys, all with the same beginning, and lets those that are sealed to now end `overlap` after
-    /// it: clients move over by themselves, the newest key first. Returns the records that have changed.
+    /// Adds new keys, which all start at the same time, and ends the active keys `overlap` after that start. Clients
+    /// prefer the newest key. Returns the changed records.
     ///
     /// # Errors
-    /// When there would be a time without a key.
+    /// When there would be a time without an active key.
     pub fn rotate(
         &mut self,
         new: Vec<KeyRecord>,
@@ -199,17 +196,17 @@ impl Keyring {
         Ok(changed)
     }
 
-    /// Has clients no longer seal to a key; returns its new record.
+    /// Retires a key, so that clients no longer seal to it; returns its new record.
     ///
     /// # Errors
-    /// When it is the last that they can seal to.
+    /// When it is the last active key.
     pub fn retire(&mut self, id: &KeyId, now: UnixSeconds) -> Result<KeyRecord, KeyringError> {
         let is_other = |record: &KeyRecord| record.key.id != *id && record.state(now) == KeyState::Active;
         let has_other = self.records.iter().any(is_other);
         let record = self.find(id)?;
         match record.state(now) {
             KeyState::Active if !has_other => return Err(KeyringError::Last),
-            // Never sealed to: its life is empty, and no bundle lists it.
+            // With an empty life it is never listed in a bundle.
             KeyState::Pending => (record.key.seal_from, record.key.seal_until) = (now, now),
             KeyState::Active => record.key.seal_until = now,
             KeyState::Retired | KeyState::Destroyed => {}
@@ -217,10 +214,10 @@ impl Keyring {
         Ok(record.clone())
     }
 
-    /// The record of a key whose private half may be destroyed at `now`, as it is to be once that is done.
+    /// Marks a key as destroyed at `now`; returns its new record. The caller destroys the private half.
     ///
     /// # Errors
-    /// When jobs that were sealed to it may still wait, unless the key is `compromised`.
+    /// When jobs that were sealed to it may be waiting, unless the key is `compromised`.
     pub fn destroy(
         &mut self,
         id: &KeyId,
@@ -228,7 +225,7 @@ impl Keyring {
         now: UnixSeconds,
     ) -> Result<KeyRecord, KeyringError> {
         let record = self.find(id)?;
-        let until = record.is_needed_until();
+        let until = record.needed_until();
         if now < until && !compromised {
             return Err(KeyringError::Needed { id: id.clone(), until });
         }
@@ -236,7 +233,7 @@ impl Keyring {
         Ok(record.clone())
     }
 
-    /// A key that is not destroyed.
+    /// Finds a key that is not destroyed.
     fn find(&mut self, id: &KeyId) -> Result<&mut KeyRecord, KeyringError> {
         let found = self.records.iter_mut().find(|record| record.key.id == *id);
         let record = found.ok_or_else(|| KeyringError::Unknown(id.clone()))?;
@@ -257,7 +254,7 @@ mod tests {
 
     fn key(byte: u8, seal_from: UnixSeconds, seal_days: u32) -> KeyRecord {
         let life = Life { seal_from, seal_for: DAY * seal_days, bundles_for: DAY * 30 };
-        life.of(Scheme::X25519, vec![byte; 32])
+        KeyRecord::new(Scheme::X25519, vec![byte; 32], life)
     }
 
     fn id(byte: u8) -> KeyId {
@@ -277,13 +274,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_opens_for_as_long_as_a_job_of_the_last_bundle_can_live() {
+    fn a_key_opens_until_the_last_job_of_the_last_bundle_has_ended() {
         let record = key(1, NOW, 10);
         let last_bundle_ends = record.key.seal_until + DAY * 30;
         assert!(record.key.open_until >= last_bundle_ends + JOB_LIFETIME_MAX + ANSWER_GRACE);
 
         let mut keyring = Keyring::new(vec![record.clone()]);
-        let until = record.is_needed_until();
+        let until = record.needed_until();
         assert_eq!(
             keyring.destroy(&id(1), false, until - SECOND),
             Err(KeyringError::Needed { id: id(1), until })
@@ -293,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compromised_key_is_destroyed_at_once_and_listed_no_more() {
+    fn a_compromised_key_is_destroyed_at_once_and_no_longer_listed() {
         let mut keyring = Keyring::new(vec![key(1, NOW, 10), key(2, NOW, 10)]);
         keyring.destroy(&id(1), true, NOW).unwrap();
         assert_eq!(keyring.listed(NOW).iter().map(|key| &key.id).collect::<Vec<_>>(), [&id(2)]);
@@ -315,12 +312,12 @@ mod tests {
         ] {
             assert_eq!(states(&keyring, now), expected);
         }
-        // Its opening is not shortened: bundles that list it are about.
+        // Clients still hold bundles that list it, so it opens for as long as before.
         assert_eq!(changed[0].key.open_until, key(1, NOW - DAY, 3).key.open_until);
     }
 
     #[test]
-    fn the_last_key_is_not_retired() {
+    fn the_last_active_key_cannot_be_retired() {
         let mut keyring = Keyring::new(vec![key(1, NOW, 10), key(2, NOW + DAY, 10)]);
         assert_eq!(keyring.retire(&id(1), NOW), Err(KeyringError::Last));
         assert_eq!(keyring.retire(&id(1), NOW + DAY).unwrap().key.seal_until, NOW + DAY);
@@ -328,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_what_the_bundle_says_and_when_it_was_destroyed() {
+    fn a_record_is_the_bundles_key_with_the_time_of_its_destruction() {
         let mut keyring = Keyring::new(vec![key(1, NOW, 10)]);
         let json = serde_json::to_value(&keyring.records()[0]).unwrap();
         assert_eq!(json, serde_json::to_value(&keyring.records()[0].key).unwrap());

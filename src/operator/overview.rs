@@ -1,5 +1,5 @@
-//! The broker as an operator wants to see it: what waits, what is in work, how full the answers are, and whether
-//! all copies are current. It asks and changes nothing.
+//! The overview of the broker: the queues of each tenant, the fill level of its answers, and the state of all copies. It
+//! reads and changes nothing.
 
 use std::time::{Duration, Instant};
 
@@ -11,58 +11,61 @@ use crate::jetstream::topology::filled;
 use crate::jetstream::{answers_stream, jobs_stream, lane_state};
 use crate::protocol::{Lane, Tenant};
 
-/// How long the broker may take to show a sign of life.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time limit of the first answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The broker.
+/// The state of the broker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Overview {
-    /// The server that this connection has.
+    /// Name of the server at the other end of this connection.
     pub(crate) server: String,
     /// Its version.
     pub(crate) version: String,
-    /// How long it takes to answer, in microseconds.
+    /// Round-trip time, in microseconds.
     pub(crate) answers_in_us: u64,
     /// The queues, in the order of the tenants.
     pub(crate) tenants: Vec<TenantQueues>,
-    /// How many streams were looked at.
+    /// Number of streams that were examined.
     pub(crate) streams: usize,
-    /// Those that are not as they should be, and what they lack.
+    /// The streams that are not as they should be, each with its fault.
     pub(crate) troubles: Vec<String>,
 }
 
-/// What a tenant has at the broker.
+/// The queues and answers of a tenant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TenantQueues {
     pub(crate) tenant: Tenant,
     pub(crate) express: Queue,
     pub(crate) standard: Queue,
-    /// How full its answer stream is, from 0 to 1.
+    /// Fill level of its answer stream, from 0 to 1.
     pub(crate) answers_filled: f64,
 }
 
-/// One lane; nothing is known where the consumer is not there.
+/// A lane. The numbers are unknown if its consumer is missing.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Queue {
+    /// Number of jobs that wait.
     pub(crate) waiting: Option<u64>,
+    /// Number of jobs that were delivered and are not answered.
     pub(crate) in_work: Option<u64>,
 }
 
 impl TenantQueues {
-    /// How many of its jobs are not answered yet.
+    /// Returns the number of jobs without an answer.
     pub(crate) fn jobs(&self) -> u64 {
-        let of = |queue: Queue| queue.waiting.unwrap_or(0) + queue.in_work.unwrap_or(0);
-        of(self.express) + of(self.standard)
+        let counts =
+            [self.express.waiting, self.express.in_work, self.standard.waiting, self.standard.in_work];
+        counts.into_iter().flatten().sum()
     }
 }
 
-/// Looks at the broker.
+/// Asks the broker for its state.
 ///
 /// # Errors
 /// When it does not answer.
-pub(crate) async fn look(client: &Client, tenants: &[Tenant]) -> Result<Overview, String> {
+pub(crate) async fn fetch(client: &Client, tenants: &[Tenant]) -> Result<Overview, String> {
     let asked = Instant::now();
-    match tokio::time::timeout(PATIENCE, client.flush()).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, client.flush()).await {
         Ok(Ok(())) => {}
         _ => return Err("the broker does not answer".to_owned()),
     }
@@ -98,21 +101,21 @@ impl Overview {
         match context.get_stream(name).await {
             Ok(stream) => {
                 let info = stream.cached_info().clone();
-                self.troubles.extend(trouble(&info).map(|trouble| format!("{name}: {trouble}")));
+                self.troubles.extend(copies_fault(&info).map(|fault| format!("{name}: {fault}")));
                 Some(info)
             }
             Err(_) => {
-                self.troubles.push(format!("{name}: cannot be asked"));
+                self.troubles.push(format!("{name}: the broker does not describe it"));
                 None
             }
         }
     }
 }
 
-/// What a stream's copies lack; nothing, where each is current.
-pub(crate) fn trouble(info: &stream::Info) -> Option<String> {
+/// Returns the fault of a stream's copies, if they have one.
+pub(crate) fn copies_fault(info: &stream::Info) -> Option<String> {
     let Some(cluster) = &info.cluster else {
-        return (info.config.num_replicas > 1).then(|| "no word of its copies".to_owned());
+        return (info.config.num_replicas > 1).then(|| "the server does not report its copies".to_owned());
     };
     if cluster.leader.is_none() {
         return Some("it has no leader".to_owned());

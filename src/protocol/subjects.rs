@@ -35,6 +35,11 @@ impl Subjects {
         format!("{}.job.{}.{}.{}.{}", self.prefix, job.tenant, job.lane, job.circuit, job.job)
     }
 
+    /// Returns the wildcard of all jobs of all tenants, well formed or not.
+    pub fn jobs(&self) -> String {
+        format!("{}.job.>", self.prefix)
+    }
+
     /// All jobs of a tenant's lane, well formed or not.
     pub fn lane(&self, tenant: &Tenant, lane: Lane) -> String {
         format!("{}.job.{tenant}.{lane}.*.*", self.prefix)

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::backoff::Waits;
-use crate::config::ServiceConfig;
+use crate::config::{ServiceConfig, join_addresses};
 use crate::jetstream::ConnectError;
 use crate::metrics::{BrokerEvent, Metrics};
 
@@ -68,6 +68,7 @@ pub(super) async fn connect(
     on_event: impl Fn(BrokerEvent) + Send + Sync + 'static,
 ) -> Result<Client, ConnectError> {
     let on_event = Arc::new(on_event);
+    let addresses = config.nats.addresses()?;
     let mut waits = CONNECT_WAITS.start();
     loop {
         let (metrics, on_event) = (metrics.clone(), on_event.clone());
@@ -82,10 +83,10 @@ pub(super) async fn connect(
             on_event(kind);
             async {}
         });
-        match options.connect(config.nats.addresses()).await {
+        match options.connect(&addresses[..]).await {
             Ok(client) => return Ok(client),
             Err(cause) => warn!(
-                url = config.nats.shown(), %cause,
+                url = join_addresses(&addresses), %cause,
                 "the broker cannot be reached; is nats-server running there? trying again"
             ),
         }

@@ -21,11 +21,11 @@ pub use self_test::SelfTestError;
 pub use served_bundle::ServeBundleError;
 pub use supervisor::NoChamber;
 
-pub(crate) use chamber_client::{ChamberClient, ChamberKeys, NoReply, Reply};
+pub(crate) use chamber_client::{ChamberClient, ChamberKeys, JobProcesses, NoReply, Reply};
 pub(crate) use handle::Prover;
 pub(crate) use locks::report_locks;
 pub(crate) use memory_budget::{Limits, MemoryBudget, available_bytes};
 pub(crate) use proving_times::ProvingTimes;
-pub(crate) use self_test::{Sample, SelfTest};
+pub(crate) use self_test::{Sample, SelfTest, SelfTestResult, SelfTestResults};
 pub(crate) use served_bundle::{ServableBundle, ServedBundle};
 pub(crate) use supervisor::{ChamberParts, Supervisor};

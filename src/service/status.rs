@@ -13,7 +13,9 @@ mod admin;
 
 #[cfg(test)]
 pub(crate) use activity::Count;
-pub(crate) use activity::{Activity, ActivityPage, BusySlot, ListedKey, Snapshot};
+pub(crate) use activity::{Activity, ActivityPage};
+#[cfg(feature = "cli")]
+pub(crate) use activity::{BusySlot, ListedKey, Snapshot};
 pub(crate) use admin::serve;
 pub(crate) use answer_capacity::AnswerCapacity;
 pub(crate) use ledger::Ledger;

@@ -172,7 +172,7 @@ async fn keys_bundles_chambers_and_starts_have_lines() {
     // A start that is gone is missed by the one that followed it.
     let first = files(&lab)[0].parent().unwrap().to_owned();
     std::fs::remove_dir_all(first).unwrap();
-    lab.run(&["audit", "verify", "audit"]).exits(0).says("follows a line that is in none of these files");
+    lab.run(&["audit", "verify", "audit"]).exits(0).says("follows a line that is not in these files");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -159,7 +159,7 @@ async fn the_cancel_command_reports_the_result_in_words_and_exit_code() {
     let proved = submit(&lab, 1).await;
     lab.answer_to(&proved).await;
     let late = lab.run(&["cancel", proved.job().as_str()]).exits(3);
-    assert!(late.stdout.contains("too late: it has its answer already (OK)"), "{}", late.stdout);
+    assert!(late.stdout.contains("too late: it already has an answer (OK)"), "{}", late.stdout);
     let none = lab.run(&["cancel", JobId::random().as_str()]).exits(1);
     assert!(none.stdout.contains("no such job"), "{}", none.stdout);
     lab.run(&["cancel", "no-such-file"]).exits(1);

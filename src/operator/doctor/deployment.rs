@@ -1,44 +1,45 @@
-//! Keys and bundle of a deployment, as they lie on disk: whether clients have something to seal to, now and for
-//! some days to come, and whether both agree. No private key is read.
+//! Keys and bundle of a deployment, as they lie on disk: examines whether clients have a key to seal to, now and for
+//! some days to come, and whether keys and bundle agree. It reads no private key.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::cli::keys;
+use crate::causes::with_causes;
 use crate::config::ServiceConfig;
+use crate::operator::key_folder::KeyFolder;
 use crate::operator::keyring::{KeyRecord, KeyState, Keyring};
 use crate::protocol::{Bundle, BundleError, KeyId, Scheme, SignedBundle, UnixSeconds};
 
-/// How long before an end it is said, in seconds.
+/// Time before an end at which it is reported, in seconds.
 const SOON: u64 = 7 * 86_400;
 
+/// Examines the folder of keys.
 pub(crate) fn keys(config: &ServiceConfig) -> Vec<Finding> {
     let folder = &config.keys;
-    let keyring = match keys::read(folder) {
+    let keyring = match KeyFolder::new(folder).read() {
         Ok(keyring) => keyring,
-        Err(failure) => {
-            return vec![Finding::not_known(
-                "keys",
-                "the folder",
-                format!("{}: run this as its owner", failure.text()),
-            )];
+        Err(error) => {
+            let how = format!("{}: run this as its owner", with_causes(&error));
+            return vec![Finding::not_known("keys", "the folder", how)];
         }
     };
     let mut findings: Vec<Finding> =
-        Scheme::ALL.iter().map(|scheme| of_scheme(*scheme, &keyring, UnixSeconds::now())).collect();
-    findings.extend(keyring.records().iter().map(|record| of_key(record, folder, UnixSeconds::now())));
+        Scheme::ALL.iter().map(|scheme| examine_scheme(*scheme, &keyring, UnixSeconds::now())).collect();
+    findings.extend(keyring.records().iter().map(|record| examine_key(record, folder, UnixSeconds::now())));
     findings
 }
 
-/// Somebody has to be there to seal to, today and in a week.
-fn of_scheme(scheme: Scheme, keyring: &Keyring, now: UnixSeconds) -> Finding {
+/// Examines whether clients have a key of this scheme to seal to, today and in a week.
+fn examine_scheme(scheme: Scheme, keyring: &Keyring, now: UnixSeconds) -> Finding {
     let what = format!("a key of {} to seal to", scheme.as_str());
-    let lives = || {
-        keyring.records().iter().filter(|record| record.key.scheme == scheme && record.destroyed_at.is_none())
-    };
-    let is_active = lives().any(|record| record.state(now) == KeyState::Active);
-    let until = lives().map(|record| record.key.seal_until).max().unwrap_or_default();
+    let usable: Vec<&KeyRecord> = keyring
+        .records()
+        .iter()
+        .filter(|record| record.key.scheme == scheme && record.destroyed_at.is_none())
+        .collect();
+    let is_active = usable.iter().any(|record| record.state(now) == KeyState::Active);
+    let until = usable.iter().map(|record| record.key.seal_until).max().unwrap_or_default();
     let rotate = "`sealprove keys rotate`, then sign and serve a new bundle";
     match until.0.checked_sub(now.0) {
         Some(left) if is_active && left > SOON => {
@@ -51,56 +52,61 @@ fn of_scheme(scheme: Scheme, keyring: &Keyring, now: UnixSeconds) -> Finding {
     }
 }
 
-/// A key's private half is where it has to be, and nobody else's to read.
-fn of_key(record: &KeyRecord, folder: &Path, now: UnixSeconds) -> Finding {
+/// Examines whether a key's private half is where it must be, and readable by its owner and group alone.
+fn examine_key(record: &KeyRecord, folder: &Path, now: UnixSeconds) -> Finding {
     let KeyRecord { key, .. } = record;
     let state = record.state(now);
     let what = format!("{} {} {}", &key.id.as_str()[..13], key.scheme.as_str(), state.as_str());
-    let private = std::fs::metadata(folder.join(format!("{}.{}", key.id, key.scheme.as_str())));
-    let days = |until: UnixSeconds| until.since(now).as_secs() / 86_400;
+    let private = std::fs::metadata(KeyFolder::new(folder).private_file(record));
+    let days_until = |time: UnixSeconds| time.since(now).as_secs() / 86_400;
     match (state, private) {
         (KeyState::Destroyed, Err(_)) => Finding::in_force("keys", what, "its private half is gone"),
         (KeyState::Destroyed, Ok(_)) => {
-            Finding::not("keys", what, "its private half is here again: remove it, in backups too")
+            Finding::not("keys", what, "its private half is here: remove it, in backups too")
         }
         (_, Err(_)) => {
             Finding::not("keys", what, "its private half is not here: put it back, or destroy the key")
         }
         (_, Ok(file)) if file.permissions().mode() & 0o007 != 0 => {
             let mode = file.permissions().mode() & 0o777;
-            Finding::not("keys", what, format!("mode {mode:04o}, which others can use: `chmod 0600` it"))
+            Finding::not("keys", what, format!("mode {mode:04o}, so others can read it: `chmod 0600` it"))
         }
-        (KeyState::Retired, Ok(_)) if record.is_needed_until() <= now => Finding::not(
+        (KeyState::Retired, Ok(_)) if record.needed_until() <= now => Finding::not(
             "keys",
             what,
             format!("no longer needed: `sealprove keys destroy {} {}`", folder.display(), key.id),
         ),
         (KeyState::Retired, Ok(_)) => {
-            Finding::in_force("keys", what, format!("opens for {} days", days(key.open_until)))
+            Finding::in_force("keys", what, format!("opens for {} days", days_until(key.open_until)))
         }
         (KeyState::Pending, Ok(_)) => {
-            Finding::in_force("keys", what, format!("in {} days", days(key.seal_from)))
+            Finding::in_force("keys", what, format!("in {} days", days_until(key.seal_from)))
         }
         (KeyState::Active, Ok(file)) => {
             let mode = file.permissions().mode() & 0o777;
-            Finding::in_force("keys", what, format!("for {} days, mode {mode:04o}", days(key.seal_until)))
+            Finding::in_force(
+                "keys",
+                what,
+                format!("for {} days, mode {mode:04o}", days_until(key.seal_until)),
+            )
         }
     }
 }
 
-/// The bundle on disk, if it can be read.
+/// Reads the bundle on disk.
 pub(crate) fn read_bundle(config: &ServiceConfig) -> Result<Bundle, String> {
     let path = config.bundle.display();
     let bytes = std::fs::read(&config.bundle).map_err(|error| format!("read {path}: {error}"))?;
     let signed = SignedBundle::from_json(&bytes).map_err(|error| error.to_string())?;
     let bundle = signed.read_unverified().map_err(|error| error.to_string())?;
-    // By the identity that it names itself: whether it is the right one, clients know, who have pinned it.
+    // The bundle is checked against its own identity: only clients, which have pinned one, know the right identity.
     match signed.verify(bundle.identity, UnixSeconds::now(), 0) {
         Ok(_) | Err(BundleError::Expired { .. }) => Ok(bundle),
         Err(error) => Err(error.to_string()),
     }
 }
 
+/// Examines the bundle, given as [`read_bundle`] returns it.
 pub(crate) fn bundle(config: &ServiceConfig, bundle: &Result<Bundle, String>) -> Vec<Finding> {
     let sign = "sign a new one with `sealprove bundle sign`";
     let bundle = match bundle {
@@ -114,27 +120,31 @@ pub(crate) fn bundle(config: &ServiceConfig, bundle: &Result<Bundle, String>) ->
             Finding::in_force("bundle", "is good", format!("for {} days", left / 86_400))
         }
         Some(left) => Finding::not("bundle", "is good", format!("for {} hours only: {sign}", left / 3600)),
-        None => Finding::not("bundle", "is good", format!("it has run out: {sign}")),
+        None => Finding::not("bundle", "is good", format!("it has expired: {sign}")),
     });
-    findings.push(agreement(config, bundle, now));
+    findings.push(compare_with_keys(config, bundle, now));
     findings
 }
 
-/// A bundle lists what the folder has, and what the folder has to seal to is listed.
-fn agreement(config: &ServiceConfig, bundle: &Bundle, now: UnixSeconds) -> Finding {
+/// Checks that the bundle lists no key that the folder lacks, and every key that clients may seal to.
+fn compare_with_keys(config: &ServiceConfig, bundle: &Bundle, now: UnixSeconds) -> Finding {
     let what = "agrees with the keys";
-    let Ok(keyring) = keys::read(&config.keys) else {
+    let Ok(keyring) = KeyFolder::new(&config.keys).read() else {
         return Finding::not_known("bundle", what, "the folder of keys cannot be read");
     };
-    let has = |id: &KeyId| {
-        keyring.records().iter().any(|record| record.key.id == *id && record.destroyed_at.is_none())
-    };
-    if let Some(ahead) = bundle.keys.iter().find(|key| !has(&key.id)) {
-        let how = format!("it lists the key {}, which is not here: deploy first, publish second", ahead.id);
+    let usable: Vec<&KeyId> = keyring
+        .records()
+        .iter()
+        .filter(|record| record.destroyed_at.is_none())
+        .map(|record| &record.key.id)
+        .collect();
+    if let Some(ahead) = bundle.keys.iter().find(|key| !usable.contains(&&key.id)) {
+        let how =
+            format!("it lists the key {}, which is not here: deploy the key before the bundle", ahead.id);
         return Finding::not("bundle", what, how);
     }
     let listed = keyring.listed(now);
-    match listed.iter().find(|key| !bundle.keys.iter().any(|of_bundle| of_bundle.id == key.id)) {
+    match listed.iter().find(|key| !bundle.keys.iter().any(|other| other.id == key.id)) {
         Some(unlisted) => {
             let how = format!("it does not list the key {}: sign and serve a new one", unlisted.id);
             Finding::not("bundle", what, how)

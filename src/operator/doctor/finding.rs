@@ -1,31 +1,31 @@
-//! A finding of the doctor.
+//! Findings of the doctor.
 
-/// One protection, and whether it is in force.
+/// The state of one protection.
 #[derive(Debug)]
 pub struct Finding {
-    /// Which process or part it is of.
+    /// The process or part that it protects.
     pub part: &'static str,
-    /// What it is, or what was tried.
+    /// Its name, or the action that was tried.
     pub protection: String,
     /// Whether it is in force.
     pub standing: Standing,
-    /// How that is known, and what to do where it is not.
+    /// The evidence, and the remedy if it is not in force.
     pub how: String,
 }
 
-/// Whether something is as it has to be.
+/// The standing of a protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is.
+    /// In force.
     InForce,
-    /// It is not.
+    /// Not in force.
     Not,
-    /// It cannot be seen from here.
+    /// Not visible from here.
     NotKnown,
 }
 
 impl Standing {
-    /// In a word or two.
+    /// Returns the word for a report.
     pub fn as_str(self) -> &'static str {
         match self {
             Standing::InForce => "in force",
@@ -46,17 +46,17 @@ impl Finding {
         Finding { part, protection: protection.into(), standing, how: how.into() }
     }
 
-    /// What is as it has to be.
+    /// A protection that is in force, with the evidence.
     pub fn in_force(part: &'static str, protection: impl Into<String>, how: impl Into<String>) -> Self {
         Finding::new(part, protection, true, how)
     }
 
-    /// What is not, and the remedy.
+    /// A protection that is not in force, with the remedy.
     pub fn not(part: &'static str, protection: impl Into<String>, how: impl Into<String>) -> Self {
         Finding::new(part, protection, false, how)
     }
 
-    /// What cannot be seen, and how it could.
+    /// A protection that is not visible, with the way to see it.
     pub fn not_known(part: &'static str, protection: impl Into<String>, how: impl Into<String>) -> Self {
         Finding { part, protection: protection.into(), standing: Standing::NotKnown, how: how.into() }
     }

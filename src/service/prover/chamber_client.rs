@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -95,9 +96,20 @@ pub(crate) enum NoReply {
     Dropped,
 }
 
+/// The processes of running jobs, in all chambers of a service.
+#[derive(Debug, Default)]
+pub(crate) struct JobProcesses(Mutex<HashMap<JobId, i32>>);
+
+impl JobProcesses {
+    /// Returns the process id of a running job.
+    pub(crate) fn pid(&self, job: &JobId) -> Option<i32> {
+        self.0.lock().get(job).copied()
+    }
+}
+
 /// Jobs whose process has not ended yet, by ticket.
-#[derive(Default)]
 struct PendingJobs {
+    processes: Arc<JobProcesses>,
     next: AtomicU64,
     jobs: Mutex<HashMap<u64, PendingJob>>,
 }
@@ -115,6 +127,10 @@ struct ProcessEnd {
 }
 
 impl PendingJobs {
+    fn new(processes: Arc<JobProcesses>) -> Self {
+        PendingJobs { processes, next: AtomicU64::new(0), jobs: Mutex::default() }
+    }
+
     fn issue(&self, head: &JobHead) -> (u64, oneshot::Receiver<ProcessEnd>) {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (end, ended) = oneshot::channel();
@@ -125,12 +141,14 @@ impl PendingJobs {
 
     fn started(&self, ticket: u64, pid: i32) {
         if let Some(pending) = self.jobs.lock().get(&ticket) {
+            self.processes.0.lock().insert(pending.job.clone(), pid);
             info!(job = %pending.job, pid, "job process started");
         }
     }
 
     fn ended(&self, ticket: u64, end: End, peak_bytes: u64, metrics: &Metrics) {
         if let Some(pending) = self.jobs.lock().remove(&ticket) {
+            self.processes.0.lock().remove(&pending.job);
             metrics.processes.ended(&pending.circuit, end, peak_bytes);
             info!(job = %pending.job, end = end.as_str(), peak_bytes, "job process ended");
             let _ = pending.end.send(ProcessEnd { end, peak_bytes });
@@ -138,13 +156,19 @@ impl PendingJobs {
     }
 
     fn chamber_gone(&self) {
-        self.jobs.lock().clear();
+        for (_, pending) in self.jobs.lock().drain() {
+            self.processes.0.lock().remove(&pending.job);
+        }
     }
 }
 
 impl ChamberClient {
     /// Reads a chamber's first event, in which it describes itself; returns `None` when it ends before.
-    pub(crate) async fn announced(control: &mut OwnedReadHalf, metrics: &Metrics) -> Option<Self> {
+    pub(crate) async fn announced(
+        control: &mut OwnedReadHalf,
+        processes: Arc<JobProcesses>,
+        metrics: &Metrics,
+    ) -> Option<Self> {
         let (event, _) = read_frame::<Event>(control).await.ok()?;
         let Event::Ready { keys, destroyed, circuits, listen, locks, birth_bytes } = event else {
             return None;
@@ -154,7 +178,8 @@ impl ChamberClient {
             metrics.chambers.built(&circuit.id, Duration::from_millis(circuit.built_ms));
         }
         let keys = ChamberKeys { ready: keys, destroyed };
-        Some(ChamberClient { listen, keys, circuits, locks, birth_bytes, pending: PendingJobs::default() })
+        let pending = PendingJobs::new(processes);
+        Some(ChamberClient { listen, keys, circuits, locks, birth_bytes, pending })
     }
 
     /// Reads the chamber's events until it ends.

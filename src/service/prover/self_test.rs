@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::chamber_client::{ChamberClient, NoReply, Reply};
@@ -53,6 +55,47 @@ impl Sample {
     }
 }
 
+/// A self-test of the first chamber.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SelfTestResult {
+    pub(crate) circuit: CircuitId,
+    /// Whether its witness is the largest that the circuit takes, or the smallest.
+    pub(crate) largest: bool,
+    /// Time of the last proof, in milliseconds; `None` until the test has passed.
+    pub(crate) proved_ms: Option<u64>,
+}
+
+/// The results of all self-tests, for the operator.
+#[derive(Debug, Default)]
+pub(crate) struct SelfTestResults(Mutex<Vec<SelfTestResult>>);
+
+impl SelfTestResults {
+    /// Creates the results of tests that have not run.
+    pub(crate) fn new(samples: &[Sample]) -> Self {
+        let results = samples.iter().map(|sample| SelfTestResult {
+            circuit: sample.circuit.clone(),
+            largest: sample.is_largest,
+            proved_ms: None,
+        });
+        SelfTestResults(Mutex::new(results.collect()))
+    }
+
+    /// Returns the results so far.
+    pub(crate) fn get(&self) -> Vec<SelfTestResult> {
+        self.0.lock().clone()
+    }
+
+    fn record(&self, sample: &Sample, proved_ms: u64) {
+        let mut results = self.0.lock();
+        let found = results
+            .iter_mut()
+            .find(|result| result.circuit == sample.circuit && result.largest == sample.is_largest);
+        if let Some(result) = found {
+            result.proved_ms = Some(proved_ms);
+        }
+    }
+}
+
 /// The self-test failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
@@ -73,6 +116,7 @@ pub enum SelfTestError {
 pub(crate) struct SelfTest {
     pub(crate) bundle: Arc<ServedBundle>,
     pub(crate) samples: Vec<Sample>,
+    pub(crate) results: Arc<SelfTestResults>,
     pub(crate) times: Arc<ProvingTimes>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -147,6 +191,7 @@ impl SelfTest {
         self.times.record(circuit, Scheme::X25519, payload_bytes, took);
         self.metrics.chambers.self_tested(circuit, sample.is_largest, took);
         let (proved_ms, peak_bytes) = (millis(took), reply.peak_bytes);
+        self.results.record(sample, proved_ms);
         info!(%circuit, largest = sample.is_largest, proved_ms, peak_bytes, "self-test passed");
         // Measured while few slots are busy, or none. With all of them busy a proof takes longer.
         if took * 2 > sample.limits.time {

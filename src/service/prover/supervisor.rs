@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::chamber_client::ChamberClient;
+use super::chamber_client::{ChamberClient, JobProcesses};
 use super::locks::report_locks;
 use super::memory_budget::{MemoryBudget, NotEnoughMemory};
 use super::self_test::{SelfTest, SelfTestError};
@@ -110,6 +110,7 @@ pub(crate) struct ChamberParts {
     pub(crate) budget: MemoryBudget,
     pub(crate) bundle: Arc<ServedBundle>,
     pub(crate) self_test: SelfTest,
+    pub(crate) processes: Arc<JobProcesses>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) audit: Audit,
 }
@@ -216,11 +217,11 @@ impl Run {
 
     /// Starts a chamber and returns it once it can take jobs.
     async fn start(&self, cause: StartCause) -> Result<ActiveChamber, NoChamber> {
-        let ChamberParts { launcher, budget, bundle, self_test, metrics, .. } = &self.parts;
+        let ChamberParts { launcher, budget, bundle, self_test, processes, metrics, .. } = &self.parts;
         metrics.chambers.started(cause);
         let connection = UnixStream::connect(launcher.socket()).await.map_err(NoChamber::Launcher)?;
         let (mut control, order) = connection.into_split();
-        let announced = ChamberClient::announced(&mut control, metrics).await;
+        let announced = ChamberClient::announced(&mut control, processes.clone(), metrics).await;
         let client = Arc::new(announced.ok_or(NoChamber::NotReady)?);
         bundle.accepts_chamber(&client)?;
         report_locks("chamber", client.locks, metrics);

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::readiness::{self, Readiness};
 use crate::protocol::{
-    BundleKey, CircuitId, Code, Deployment, JobSubject, KeyId, Lane, Scheme, Tenant, UnixSeconds, millis,
+    BundleKey, CircuitId, Code, Deployment, JobId, JobSubject, KeyId, Lane, Scheme, Tenant, UnixSeconds,
+    millis,
 };
-use crate::service::prover::ServedBundle;
+use crate::service::prover::{JobProcesses, SelfTestResult, SelfTestResults, ServedBundle};
 
 /// Window of the throughput, in seconds.
 const WINDOW_SECONDS: u64 = 60;
@@ -32,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) slots: usize,
     /// The busy slots, the longest at work first.
     pub(crate) busy: Vec<BusySlot>,
+    /// Self-tests of the first chamber. It proves the largest witnesses beside its first jobs.
+    pub(crate) self_tests: Vec<SelfTestResult>,
     /// Jobs answered here since the start.
     pub(crate) answered: u64,
     /// Jobs answered here in the last minute.
@@ -68,6 +71,8 @@ pub(crate) struct BusySlot {
     pub(crate) elapsed_ms: u64,
     /// Typical time of a proof of this circuit and size here, in milliseconds.
     pub(crate) expected_ms: Option<u64>,
+    /// Id of the job process; `None` until it has started.
+    pub(crate) pid: Option<i32>,
 }
 
 /// Number of answers with one code.
@@ -97,10 +102,25 @@ pub(crate) struct Activity {
 #[derive(Default)]
 struct State {
     next: u64,
-    busy: BTreeMap<u64, (BusySlot, Instant)>,
+    busy: BTreeMap<u64, RunningJob>,
     codes: HashMap<Code, u64>,
     /// Answers by second since the start, of the last minute.
     seconds: VecDeque<(u64, u64)>,
+}
+
+/// A job that runs.
+struct RunningJob {
+    slot: BusySlot,
+    since: Instant,
+    /// Finds the process. It is not shown: a reader of the page could cancel by it.
+    job: JobId,
+}
+
+impl RunningJob {
+    fn show(&self, processes: &JobProcesses) -> BusySlot {
+        let (elapsed_ms, pid) = (millis(self.since.elapsed()), processes.pid(&self.job));
+        BusySlot { elapsed_ms, pid, ..self.slot.clone() }
+    }
 }
 
 /// A busy slot, for as long as this value is kept.
@@ -128,14 +148,14 @@ impl Activity {
         attempt: u32,
         expected: Option<Duration>,
     ) -> BusyGuard {
-        // The job's id is left out: a reader of the page could cancel by it.
-        let JobSubject { tenant, lane, circuit, .. } = job.clone();
-        let slot =
-            BusySlot { tenant, circuit, lane, attempt, elapsed_ms: 0, expected_ms: expected.map(millis) };
+        let JobSubject { tenant, lane, circuit, job } = job.clone();
+        let expected_ms = expected.map(millis);
+        let slot = BusySlot { tenant, circuit, lane, attempt, elapsed_ms: 0, expected_ms, pid: None };
+        let running = RunningJob { slot, since: Instant::now(), job };
         let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
-        state.busy.insert(number, (slot, Instant::now()));
+        state.busy.insert(number, running);
         BusyGuard { activity: self.clone(), number }
     }
 
@@ -152,25 +172,23 @@ impl Activity {
     }
 
     /// Returns a snapshot for `/top.json`.
-    fn snapshot(&self, bundle: &ServedBundle, readiness: &Readiness) -> Snapshot {
-        let bundle = &bundle.current().bundle;
+    fn snapshot(&self, page: &ActivityPage) -> Snapshot {
+        let bundle = &page.bundle.current().bundle;
         let mut state = self.state.lock();
         forget_old(&mut state.seconds, self.started.elapsed().as_secs());
         Snapshot {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             deployment: bundle.deployment.clone(),
             up_seconds: self.started.elapsed().as_secs(),
-            missing: readiness
+            missing: page
+                .readiness
                 .missing()
                 .into_iter()
                 .map(|missing| readiness::explain(missing).to_owned())
                 .collect(),
             slots: self.slots,
-            busy: state
-                .busy
-                .values()
-                .map(|(slot, since)| BusySlot { elapsed_ms: millis(since.elapsed()), ..slot.clone() })
-                .collect(),
+            busy: state.busy.values().map(|running| running.show(&page.processes)).collect(),
+            self_tests: page.self_tests.get(),
             answered: state.codes.values().sum(),
             last_minute: state.seconds.iter().map(|(_, count)| count).sum(),
             // In the protocol's order: the map has none, and the lines of the page would jump.
@@ -197,12 +215,14 @@ pub(crate) struct ActivityPage {
     pub(crate) activity: Arc<Activity>,
     pub(crate) bundle: Arc<ServedBundle>,
     pub(crate) readiness: Arc<Readiness>,
+    pub(crate) self_tests: Arc<SelfTestResults>,
+    pub(crate) processes: Arc<JobProcesses>,
 }
 
 impl ActivityPage {
     /// Returns the page as JSON.
     pub(crate) fn json(&self) -> Vec<u8> {
-        let snapshot = self.activity.snapshot(&self.bundle, &self.readiness);
+        let snapshot = self.activity.snapshot(self);
         // Cannot panic: structs of numbers and strings.
         serde_json::to_vec(&snapshot).expect("a snapshot serialises")
     }

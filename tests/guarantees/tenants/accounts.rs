@@ -63,12 +63,15 @@ async fn a_server_lets_no_account_import_from_another() {
 fn tenants_that_would_share_an_account_or_a_user_are_refused() {
     let users = Users::new(&["acme", "other"]);
     let tables = users.tables(|_| String::new());
-    users.accounts(&tables, &["--account", "acme"]).exits(2).says("would own the streams and be a tenant");
+    users
+        .accounts(&tables, &["--account", "acme"])
+        .exits(2)
+        .says("would both own the streams and be a tenant");
     let user = &users.tenant("acme").key;
-    users.accounts(&tables, &["--service", user]).exits(2).says("stands twice");
+    users.accounts(&tables, &["--service", user]).exits(2).says("is given twice");
     users.accounts(&tables, &["--admin", "UABC"]).exits(2).says("U and 55 more characters");
     let lonely = users.accounts("[tenants.lonely]\n", &[]).exits(0);
-    lonely.says("nobody may connect for lonely: run `sealprove tenants user --out lonely.nkey`");
+    lonely.says("no user may connect for lonely: run `sealprove tenants user --out lonely.nkey`");
 }
 
 #[test]

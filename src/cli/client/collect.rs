@@ -1,40 +1,42 @@
-//! `sealprove answer`, and the end of `sealprove submit --wait`: collect, open, verify, hand over.
+//! `sealprove answer`, and the second half of `sealprove submit --wait`: collects an answer, opens it, verifies it and
+//! hands it over.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::files::{self, FileError};
-use super::output::{self, note};
+use super::connection::Connection;
 use super::progress::Progress;
-use super::signals::unless_stopped;
-use super::{Connection, Exit, Failure, Outcome_};
 use crate::circuit::Circuits;
+use crate::cli::exit::{CliResult, Exit, Failure};
+use crate::cli::files::{self, FileError};
+use crate::cli::output;
+use crate::cli::signals::unless_stopped;
 use crate::client::{AnswerError, Client, Collected, Ticket, Verifier};
 use crate::protocol::{Answer, Code};
 
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// The ticket that `submit` wrote
     ticket: PathBuf,
-    /// Wait, if there is no answer yet
+    /// Wait if there is no answer yet
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     destination: Destination,
-    /// The witness document that was submitted, for circuits whose output is combined into it
+    /// The submitted witness document, for circuits whose proof is combined into it
     #[arg(long, value_name = "FILE")]
     witness: Option<PathBuf>,
-    /// How long to wait
+    /// Longest wait
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     timeout: Duration,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Where a verified answer goes.
+/// The destination of a verified answer.
 #[derive(clap::Args)]
 pub(super) struct Destination {
-    /// Write the circuit's output document here; the whole answer, where the circuit has none
+    /// Write the circuit's output document to this file; the whole answer if the circuit has none
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print the whole answer as JSON
@@ -43,22 +45,23 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Whether there is a file to write, which nobody can before the proof is there.
+    /// Returns whether there is a file to write.
     pub(super) fn is_file(&self) -> bool {
         self.out.is_some()
     }
 
-    /// Whether anything is left of a proof that was handed over.
+    /// Returns whether the user keeps a proof that was handed over.
     pub(super) fn keeps(&self) -> bool {
         self.json || self.out.is_some()
     }
 
+    /// Checks that the file can be written.
     pub(super) fn check(&self) -> Result<(), FileError> {
         self.out.as_deref().map_or(Ok(()), |path| files::check_writable("write the output", path))
     }
 }
 
-pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
+pub(crate) async fn run(args: &Args, circuits: &Circuits) -> CliResult {
     args.destination.check()?;
     let ticket = Ticket::read(&args.ticket)?;
     let witness = args.witness.as_deref().map(files::read_witness).transpose()?;
@@ -72,7 +75,7 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
         circuits,
     };
     match unless_stopped(collecting.finish(Progress::new("collecting"))).await? {
-        Some(outcome) => outcome,
+        Some(result) => result,
         None => {
             note!("stopped; the ticket {} still collects the answer", args.ticket.display());
             Ok(Exit::NotYet)
@@ -80,11 +83,11 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
     }
 }
 
-/// An answer to be collected, and what is to be done with it.
+/// An answer to collect, and what to do with it.
 pub(super) struct Collecting<'a> {
     pub(super) client: &'a Client,
     pub(super) ticket: &'a Ticket,
-    /// The witness document, where the client has it: the output is combined into it.
+    /// The submitted witness document, if the user gave it. The proof is combined into it.
     pub(super) witness: Option<&'a [u8]>,
     pub(super) timeout: Duration,
     pub(super) destination: &'a Destination,
@@ -93,7 +96,7 @@ pub(super) struct Collecting<'a> {
 
 impl Collecting<'_> {
     /// Waits for the answer, opens and verifies it, and hands it over.
-    pub(super) async fn finish(&self, mut progress: Progress) -> Outcome_ {
+    pub(super) async fn finish(&self, mut progress: Progress) -> CliResult {
         let verifier = self.build_verifier();
         let waiting = self.client.wait(self.ticket, |status| progress.status(status.as_ref()));
         let collected = match tokio::time::timeout(self.timeout, waiting).await {
@@ -120,18 +123,18 @@ impl Collecting<'_> {
         }
     }
 
-    /// Builds the verifying key while the proof is being made.
+    /// Builds the verifying key while the proof is made.
     fn build_verifier(&self) -> tokio::task::JoinHandle<Verifier> {
         let mut verifier = Verifier::new(self.circuits.clone());
         let circuit = self.ticket.header().subject.circuit.clone();
         tokio::task::spawn_blocking(move || {
-            // An error comes again, and is told, once there is a proof to verify.
+            // An error comes up again, and is reported, once there is a proof to verify.
             let _ = verifier.build(&circuit);
             verifier
         })
     }
 
-    fn hand_over(&self, answer: &Answer, verifier: &mut Verifier) -> Outcome_ {
+    fn hand_over(&self, answer: &Answer, verifier: &mut Verifier) -> CliResult {
         let proof = verifier.verify_for(self.ticket, answer).or_else(|error| {
             if matches!(error, AnswerError::NoProof { .. }) && self.destination.json {
                 output::json(answer)?;
@@ -160,8 +163,8 @@ impl Collecting<'_> {
         let circuit = self.circuits.get(&self.ticket.header().subject.circuit);
         if circuit.is_some_and(|circuit| circuit.descriptor().combines()) {
             note!(
-                "warning: without --witness FILE, this is the service's whole document, of which only the proof \
-                 was verified; with the document that was submitted, only the proof is taken into it"
+                "warning: without --witness FILE, this is the service's whole document, and only its proof was \
+                 verified; give the submitted document to combine only the proof into it"
             );
         }
     }
@@ -173,28 +176,28 @@ fn unanswered(collected: &Collected, ticket: &Ticket) -> Failure {
         Collected::Unauthenticated(Some(code)) if *code != Code::Ok => Failure::new(
             Exit::from(*code),
             format!(
-                "job {job}: {code}: {} (unauthenticated: the service's word, or a forgery)",
+                "job {job}: {code}: {} (unauthenticated: the service's own message, or a forgery)",
                 code.message()
             ),
         ),
         Collected::Unauthenticated(_) => Failure::new(
             Exit::Failed,
             format!(
-                "job {job}: what lies on its answer's subject does not open for this ticket: not its answer"
+                "job {job}: the message on its answer's subject does not open with this ticket, so it is not the answer"
             ),
         ),
         Collected::Lost => Failure::new(
             Exit::Retryable,
             format!(
-                "job {job} is LOST: no answer ten minutes after its deadline, which is a defect of the service; submit it again"
+                "job {job} is LOST: no answer ten minutes after its deadline, a defect of the service; submit it again"
             ),
         ),
         _ => Failure::new(Exit::Retryable, format!("job {job} is GONE: answers are kept for 48 hours")),
     }
 }
 
-/// How long the steps took.
-pub(super) fn timings(answer: &Answer) -> String {
+/// Formats the duration of each step.
+pub(crate) fn timings(answer: &Answer) -> String {
     let timings = &answer.timings_ms;
     let steps = [
         ("queued", timings.queued),

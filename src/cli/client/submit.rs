@@ -4,46 +4,48 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::collect::{Collecting, Destination};
-use super::output::{note, say};
+use super::connection::Connection;
 use super::progress::Progress;
-use super::signals::unless_stopped;
-use super::{Connection, Exit, Outcome_, files};
+use crate::causes::with_causes;
 use crate::circuit::Circuits;
+use crate::cli::exit::{CliResult, Exit};
+use crate::cli::files;
+use crate::cli::signals::unless_stopped;
 use crate::client::{Client, ClientError, SealedJob, SubmitOptions};
 use crate::protocol::{AnswerMode, CircuitId, Lane};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --wait or --out, a ticket is written and its path printed; `sealprove answer TICKET` collects the
-answer, also tomorrow and from another shell. With --out or --wait --json, the ticket is kept only if the
-wait ends early. With --wait alone the proof is verified and stays at the broker, and the ticket is kept.
+Without --wait or --out, this writes a ticket and prints its path; `sealprove answer TICKET` collects the
+answer later, from any shell. With --out or --wait --json, the ticket is kept only if the wait ends early.
+With --wait alone, the proof is verified and stays at the broker, and the ticket is kept.
 
 Examples:
   sealprove submit zcash-pczt-v1 unproved.pczt --out proved.pczt
   sealprove sample threshold-v1 | sealprove submit threshold-v1 - --wait --json > answer.json")]
-pub(super) struct Args {
-    /// What is to be proved
+pub(crate) struct Args {
+    /// The circuit to prove
     circuit: CircuitId,
     /// The witness: a file, or - for standard input
     witness: PathBuf,
-    /// Wait for the answer, open it, verify it
+    /// Wait for the answer, open it and verify it
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     destination: Destination,
-    /// Where to keep the ticket [default: <job>.ticket]
+    /// The file to write the ticket to [default: <job>.ticket]
     #[arg(long, value_name = "FILE")]
     ticket: Option<PathBuf>,
-    /// Have the answer in clear, for all who may read the broker
+    /// Have the answer unsealed: everyone who may read the broker can read it
     #[arg(long)]
     open: bool,
     /// Queue in the express lane
     #[arg(long)]
     express: bool,
-    /// How long the job may take, at most 24h
+    /// Time until the job expires, at most 24h
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     deadline: Duration,
-    /// How long to wait for the answer, and for a full queue
+    /// Longest wait for the answer, and for room in a full queue
     #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
     timeout: Duration,
     #[command(flatten)]
@@ -65,14 +67,14 @@ impl Args {
     }
 }
 
-pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
+pub(crate) async fn run(args: &Args, circuits: &Circuits) -> CliResult {
     args.destination.check()?;
     let witness = files::read_witness(&args.witness)?;
     let client = args.connection.connect(circuits).await?;
     let progress = Progress::new("sealing");
     let bundle = client.bundle().await?;
     let sealed = client.seal(&bundle, &args.circuit, &witness, &args.options())?;
-    // Written before the job is published: whatever dies from here on, the answer can be collected.
+    // The ticket is written before the job is published: after any crash from here on, it collects the answer.
     let path =
         args.ticket.clone().unwrap_or_else(|| PathBuf::from(format!("{}.ticket", sealed.ticket.job())));
     sealed.ticket.write(&path)?;
@@ -84,7 +86,7 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
         destination: &args.destination,
         circuits,
     };
-    let outcome = match unless_stopped(publish(&client, &sealed, args.timeout, progress)).await? {
+    let result = match unless_stopped(publish(&client, &sealed, args.timeout, progress)).await? {
         Some(Err(error)) if error.is_refusal() => {
             std::fs::remove_file(&path)?;
             return Err(error.into());
@@ -96,10 +98,10 @@ pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
         Some(Ok(_)) => Ok(Exit::Done),
         None => Ok(Exit::NotYet),
     };
-    settle(args, &path, outcome)
+    settle_ticket(args, &path, result)
 }
 
-/// Until the broker has the job.
+/// Publishes the job until the broker has it.
 async fn publish(
     client: &Client,
     sealed: &SealedJob,
@@ -107,22 +109,21 @@ async fn publish(
     mut progress: Progress,
 ) -> Result<Progress, ClientError> {
     progress.step("submitting");
-    let mut said = false;
-    let waits = |cause: &ClientError, pause: Duration| {
-        let pause = humantime::format_duration(Duration::from_secs(pause.as_secs() + 1));
-        if !std::mem::replace(&mut said, true) {
-            progress.say(&format!("{cause}; trying again until --timeout"));
+    let mut is_reported = false;
+    let published = client.publish(sealed, patience, |cause, pause| {
+        if !std::mem::replace(&mut is_reported, true) {
+            progress.print(&format!("{}; trying again until --timeout", with_causes(cause)));
         }
-        progress.step(format!("not accepted yet, trying again in {pause}"));
-    };
-    client.publish(sealed, patience, waits).await?;
+        progress.step(format!("not accepted yet, trying again in {} s", pause.as_secs() + 1));
+    });
+    published.await?;
     Ok(progress)
 }
 
-/// Says what becomes of the ticket: it goes only when its answer has been handed over.
-fn settle(args: &Args, path: &Path, outcome: Outcome_) -> Outcome_ {
+/// Removes the ticket if its answer has been handed over; otherwise reports what it is kept for.
+fn settle_ticket(args: &Args, path: &Path, result: CliResult) -> CliResult {
     let ticket = path.display();
-    match &outcome {
+    match &result {
         Ok(Exit::Done) if !args.waits() => {
             say!("{ticket}")?;
             note!("submitted; collect the answer with `sealprove answer {ticket}`");
@@ -134,7 +135,9 @@ fn settle(args: &Args, path: &Path, outcome: Outcome_) -> Outcome_ {
         Ok(Exit::Done) if args.ticket.is_none() => std::fs::remove_file(path)?,
         Ok(Exit::Done) => {}
         Ok(_) => note!("the ticket {ticket} is kept: `sealprove answer {ticket}` collects the answer later"),
-        Err(_) => note!("the ticket {ticket} is kept: if there is an answer, it collects it"),
+        Err(_) => note!(
+            "the ticket {ticket} is kept: `sealprove answer {ticket}` collects the answer if there is one"
+        ),
     }
-    outcome
+    result
 }

@@ -1,18 +1,18 @@
-//! How the deployment is reached: what the flags and the environment say, else a file that is found.
+//! The connection to the deployment: flags and environment, over a client configuration that was named or found.
 
 use std::path::{Path, PathBuf};
 
-use super::Failure;
 use crate::circuit::Circuits;
+use crate::cli::exit::Failure;
 use crate::client::{Client, ClientError, State};
 use crate::config::ClientConfig;
 use crate::protocol::{Identity, Tenant};
 
-/// How the deployment is reached; all of it can stand in a file.
+/// The connection to the deployment. All of it can stand in a file.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Connection")]
-pub(super) struct Connection {
-    /// A client configuration [default: a running `sealprove dev`, else ~/.config/sealprove/client.toml]
+pub(crate) struct Connection {
+    /// A client configuration [default: of a running `sealprove dev`, else ~/.config/sealprove/client.toml]
     #[arg(long, value_name = "FILE", env = "SEALPROVE_CLIENT")]
     client: Option<PathBuf>,
     /// The broker's address, such as nats://host:4222
@@ -21,16 +21,17 @@ pub(super) struct Connection {
     /// A credentials file for the broker
     #[arg(long, value_name = "FILE", env = "SEALPROVE_CREDENTIALS")]
     credentials: Option<PathBuf>,
-    /// Who you are to the broker
+    /// The tenant that jobs belong to
     #[arg(long, env = "SEALPROVE_TENANT")]
     tenant: Option<Tenant>,
-    /// The identity that signs the deployment's bundles, pinned: ed25519:…
+    /// The pinned identity that signs the deployment's bundles: ed25519:…
     #[arg(long, env = "SEALPROVE_IDENTITY")]
     identity: Option<Identity>,
 }
 
 impl Connection {
-    pub(super) fn config(&self) -> Result<ClientConfig, Failure> {
+    /// Returns the configuration that these arguments make.
+    pub(crate) fn config(&self) -> Result<ClientConfig, Failure> {
         let mut config = match self.file() {
             Some(path) => ClientConfig::read(&path)?,
             None => ClientConfig::default(),
@@ -48,23 +49,24 @@ impl Connection {
         Ok(config)
     }
 
-    /// The file that was named, else that of a running development environment, else the user's own.
+    /// Returns the named file, else that of a running development environment, else the user's own.
     fn file(&self) -> Option<PathBuf> {
         let running = || DevFile::of_user().filter(DevFile::is_in_use).map(|file| file.0);
         let own = || user_client_file().filter(|path| path.is_file());
         self.client.clone().or_else(running).or_else(own)
     }
 
-    pub(super) async fn connect(&self, circuits: &Circuits) -> Result<Client, Failure> {
+    /// Connects to the deployment.
+    pub(crate) async fn connect(&self, circuits: &Circuits) -> Result<Client, Failure> {
         let connected = Client::connect(self.config()?, circuits.clone()).await;
         connected.map_err(|error| match error {
-            ClientError::Connect(_) => Failure::from(error).with_hint(self.origin()),
+            ClientError::Connect(_) => Failure::from(error).with_hint(self.address_source()),
             error => error.into(),
         })
     }
 
-    /// Where the broker's address is from.
-    fn origin(&self) -> String {
+    /// Tells where the broker's address is from.
+    fn address_source(&self) -> String {
         match (&self.nats, self.file()) {
             (Some(_), _) => "the address is from --nats or SEALPROVE_NATS_URL".to_owned(),
             (None, Some(path)) => format!("the client configuration is {}", path.display()),
@@ -77,27 +79,28 @@ impl Connection {
     }
 }
 
+/// Returns the path of the user's own client configuration; `None` without a home.
 pub(super) fn user_client_file() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
     Some(folder.join("sealprove").join("client.toml"))
 }
 
-/// Where `sealprove dev` leaves its client configuration. Its first line names the process, so that what a
-/// process left behind that was killed is nobody's configuration.
-pub(super) struct DevFile(PathBuf);
+/// The client configuration of a running `sealprove dev`. Its first line names the process, so that a file which a killed
+/// process left behind is not used.
+pub(crate) struct DevFile(PathBuf);
 
-const DEV_FILE_BEGINS: &str = "# sealprove dev, process ";
+const DEV_FILE_START: &str = "# sealprove dev, process ";
 
 impl DevFile {
-    /// Where other shells of this user look.
-    pub(super) fn of_user() -> Option<Self> {
+    /// Returns the file at the place where other shells of this user look; `None` without a home.
+    pub(crate) fn of_user() -> Option<Self> {
         Some(DevFile(State::default_folder()?.join("dev-client.toml")))
     }
 
     fn process(&self) -> Option<u32> {
         let text = std::fs::read_to_string(&self.0).ok()?;
-        text.strip_prefix(DEV_FILE_BEGINS)?.lines().next()?.parse().ok()
+        text.strip_prefix(DEV_FILE_START)?.lines().next()?.parse().ok()
     }
 
     fn is_in_use(&self) -> bool {
@@ -107,26 +110,27 @@ impl DevFile {
 
 #[cfg(feature = "service")]
 impl DevFile {
-    pub(super) fn in_folder(folder: &Path) -> Self {
+    /// Returns the file in a given folder.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
         DevFile(folder.join("client.toml"))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Writes it as this process's own.
-    pub(super) fn write(&self, config: &[u8]) -> Result<(), Failure> {
+    /// Writes the file for this process.
+    pub(crate) fn write(&self, config: &[u8]) -> Result<(), Failure> {
         if let Some(folder) = self.0.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let first = format!("{DEV_FILE_BEGINS}{}\n", std::process::id());
+        let first = format!("{DEV_FILE_START}{}\n", std::process::id());
         let text = [first.as_bytes(), config].concat();
-        super::files::write("write the client configuration", &self.0, &text)
+        crate::cli::files::write("write the client configuration", &self.0, &text)
     }
 
-    /// Removes it, unless another environment has written it since.
-    pub(super) fn remove(&self) {
+    /// Removes the file, unless another environment has written it since.
+    pub(crate) fn remove(&self) {
         if self.process() == Some(std::process::id()) {
             let _ = std::fs::remove_file(&self.0);
         }

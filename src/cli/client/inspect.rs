@@ -1,23 +1,25 @@
-//! Commands that look and change nothing: `check`, `status`, `verify`, `circuits`.
+//! Commands that read and change nothing: `check`, `sample`, `status`, `verify`, `circuits`.
 
 use std::path::PathBuf;
 
-use super::output::{self, OutputError, note, say};
-use super::{Connection, Exit, Failure, Outcome_, bundle, files, named};
+use super::connection::Connection;
 use crate::circuit::Circuits;
+use crate::cli::exit::{CliResult, Exit, Failure};
+use crate::cli::output::{self, OutputError};
+use crate::cli::{circuits, files};
 use crate::client::{Ticket, Verifier};
 use crate::protocol::{Answer, BundleCircuit, CircuitId, JobId};
 
 #[derive(clap::Args)]
-pub(super) struct CheckArgs {
-    /// What it would prove
+pub(crate) struct CheckArgs {
+    /// The circuit to check it for
     circuit: CircuitId,
     /// The witness: a file, or - for standard input
     witness: PathBuf,
 }
 
-pub(super) fn check(args: &CheckArgs, circuits: &Circuits) -> Outcome_ {
-    let circuit = named(circuits, &args.circuit)?;
+pub(crate) fn check(args: &CheckArgs, built: &Circuits) -> CliResult {
+    let circuit = circuits::find(built, &args.circuit)?;
     let witness = files::read_witness(&args.witness)?;
     let refused =
         |error| Failure::new(Exit::Refused, format!("{} refuses the witness: {error}", args.circuit));
@@ -29,44 +31,44 @@ pub(super) fn check(args: &CheckArgs, circuits: &Circuits) -> Outcome_ {
 }
 
 #[derive(clap::Args)]
-pub(super) struct SampleArgs {
-    /// What it would prove
+pub(crate) struct SampleArgs {
+    /// The circuit
     circuit: CircuitId,
 }
 
-pub(super) fn sample(args: &SampleArgs, circuits: &Circuits) -> Outcome_ {
-    output::bytes(&named(circuits, &args.circuit)?.sample_witness())?;
+pub(crate) fn sample(args: &SampleArgs, built: &Circuits) -> CliResult {
+    output::bytes(&circuits::find(built, &args.circuit)?.sample_witness())?;
     Ok(Exit::Done)
 }
 
 #[derive(clap::Args)]
-pub(super) struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// A job id, or the ticket that `submit` wrote
     job: String,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// The job that is named by its id or by its ticket's file.
-pub(super) fn job_of(id_or_ticket: &str) -> Result<JobId, Failure> {
+/// Returns the job of an id, or of a ticket's file.
+pub(super) fn parse_job(id_or_ticket: &str) -> Result<JobId, Failure> {
     match id_or_ticket.parse() {
         Ok(job) => Ok(job),
         Err(_) => Ok(Ticket::read(&PathBuf::from(id_or_ticket))?.job().clone()),
     }
 }
 
-pub(super) async fn status(args: &StatusArgs, circuits: &Circuits) -> Outcome_ {
-    let job = job_of(&args.job)?;
+pub(crate) async fn status(args: &StatusArgs, circuits: &Circuits) -> CliResult {
+    let job = parse_job(&args.job)?;
     let client = args.connection.connect(circuits).await?;
     if let Some(code) = client.code(&job).await? {
         print_state(args.json, &job, "answered", &[("code", code.as_str().to_owned())])?;
         return Ok(Exit::Done);
     }
     match client.status(&job).await? {
-        // Who has a ticket has submitted the job; of an id, nobody knows whether there is such a job.
+        // A ticket shows that the job was submitted; an id does not.
         None if args.job.parse::<JobId>().is_err() => print_state(args.json, &job, "queued", &[])?,
         None => print_state(args.json, &job, "queued or unknown", &[])?,
         Some(status) => {
@@ -94,12 +96,12 @@ fn print_state(json: bool, job: &JobId, state: &str, facts: &[(&str, String)]) -
 }
 
 #[derive(clap::Args)]
-pub(super) struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// An answer as JSON, as `submit --wait --json` prints it; - for standard input
     answer: PathBuf,
 }
 
-pub(super) fn verify(args: &VerifyArgs, circuits: &Circuits) -> Outcome_ {
+pub(crate) fn verify(args: &VerifyArgs, circuits: &Circuits) -> CliResult {
     let bytes = files::read("read the answer", &args.answer)?;
     let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::new(Exit::Usage, format!("{} is not an answer: {error}", args.answer.display()))
@@ -111,36 +113,35 @@ pub(super) fn verify(args: &VerifyArgs, circuits: &Circuits) -> Outcome_ {
 }
 
 #[derive(clap::Args)]
-pub(super) struct CircuitsArgs {
-    /// What this build has, without asking the deployment
+pub(crate) struct CircuitsArgs {
+    /// List the circuits of this build, without asking the deployment
     #[arg(long)]
     local: bool,
-    /// As JSON, with the schemas
+    /// Print JSON, with the schemas
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
-pub(super) async fn circuits(args: &CircuitsArgs, circuits: &Circuits) -> Outcome_ {
+pub(crate) async fn circuits(args: &CircuitsArgs, built: &Circuits) -> CliResult {
     let listed = if args.local {
-        bundle::circuits_of(circuits)
+        circuits::describe(built)
     } else {
-        args.connection.connect(circuits).await?.bundle().await?.circuits
+        args.connection.connect(built).await?.bundle().await?.circuits
     };
     if args.json {
         output::json(&listed)?;
     } else {
-        listed.iter().try_for_each(|listed| print(listed, circuits))?;
+        listed.iter().try_for_each(|listed| print(listed, built))?;
     }
     Ok(Exit::Done)
 }
 
 fn print(listed: &BundleCircuit, circuits: &Circuits) -> Result<(), OutputError> {
-    let summary =
-        circuits.get(&listed.id).map_or("not in this build: it can be submitted, not verified", |circuit| {
-            circuit.descriptor().summary
-        });
+    let summary = circuits
+        .get(&listed.id)
+        .map_or("not in this build: can be submitted, not verified", |circuit| circuit.descriptor().summary);
     say!("{}  {}", listed.id, summary)?;
     say!("  witness {}, at most {} bytes", listed.media_type, listed.witness_bytes_max)?;
     say!("  verifying key {}", listed.verifying_key)

@@ -1,36 +1,30 @@
-//! `sealprove tenants`: what the broker must know of the tenants, and users for it.
+//! `sealprove tenants`: accounts and users of the broker for the tenants.
 
 use std::path::{Path, PathBuf};
 
 use nkeys::{KeyPair, KeyPairType};
 use zeroize::Zeroizing;
 
-use super::output::{self, note, say};
-use super::{Exit, Failure, Outcome_, files};
+use crate::cli::exit::{CliResult, Exit, Failure};
+use crate::cli::{files, output};
 use crate::config::{ServiceConfig, UserKey};
 use crate::jetstream::accounts::Deployment;
 use crate::protocol::Tenant;
 
-#[derive(clap::Args)]
-pub(super) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(clap::Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Print the broker's accounts: one that owns the streams, one for each tenant
     Accounts(AccountsArgs),
-    /// Make a user of the broker: its seed into a file of mode 0600, its public nkey on standard output
+    /// Make a user of the broker: write its seed to a file of mode 0600, print its public nkey
     User {
-        /// The file for the seed, which is what [nats] nkey names
+        /// The file for the seed, which `nkey` of the [nats] table names
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
 }
 
 #[derive(clap::Args)]
-struct AccountsArgs {
+pub(crate) struct AccountsArgs {
     /// The service's configuration, which names the tenants
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -43,7 +37,7 @@ struct AccountsArgs {
     /// The account that owns the streams; in operator mode, its public key
     #[arg(long, default_value = "SEALPROVE")]
     account: Tenant,
-    /// For a server's configuration file, or the claims of operator mode
+    /// Output for a server's configuration file, or the claims of operator mode
     #[arg(long, value_enum, default_value_t = Format::Conf)]
     format: Format,
 }
@@ -54,30 +48,32 @@ enum Format {
     Claims,
 }
 
-pub(super) fn run(args: &Args) -> Outcome_ {
-    match &args.command {
+pub(crate) fn run(command: &Command) -> CliResult {
+    match command {
         Command::Accounts(args) => accounts(args),
         Command::User { out } => user(out),
     }
 }
 
-fn accounts(args: &AccountsArgs) -> Outcome_ {
+fn accounts(args: &AccountsArgs) -> CliResult {
     let config = ServiceConfig::read(&args.config)?;
     let (services, admins) = (&args.services[..], &args.admins[..]);
     let deployment = Deployment { config: &config, account: &args.account, services, admins };
     if let Some(name) = deployment.clash() {
         let message =
-            format!("the account {name} would own the streams and be a tenant: give another --account");
+            format!("the account {name} would both own the streams and be a tenant; give another --account");
         return Err(Failure::new(Exit::Usage, message));
     }
-    if let Some(twice) = twice(&config, services, admins) {
-        let message =
-            format!("the user {} stands twice: each belongs to one account, for one purpose", twice.as_str());
+    if let Some(user) = find_duplicate(&config, services, admins) {
+        let message = format!(
+            "the user {} is given twice; each belongs to one account, for one purpose",
+            user.as_str()
+        );
         return Err(Failure::new(Exit::Usage, message));
     }
     for (tenant, _) in config.tenants.iter().filter(|(_, limits)| limits.users.is_empty()) {
-        note!("nobody may connect for {tenant}: run `sealprove tenants user --out {tenant}.nkey`,");
-        note!("and put what it prints into tenants.{tenant}.users");
+        note!("no user may connect for {tenant}: run `sealprove tenants user --out {tenant}.nkey`,");
+        note!("and put the nkey that it prints into tenants.{tenant}.users");
     }
     match args.format {
         Format::Conf => output::bytes(deployment.to_conf().as_bytes())?,
@@ -86,15 +82,15 @@ fn accounts(args: &AccountsArgs) -> Outcome_ {
     Ok(Exit::Done)
 }
 
-/// A user who is of two accounts, or service and administrator in one.
-fn twice(config: &ServiceConfig, services: &[UserKey], admins: &[UserKey]) -> Option<UserKey> {
-    let of_tenants = config.tenants.iter().flat_map(|(_, limits)| &limits.users);
-    let mut all: Vec<&UserKey> = of_tenants.chain(services).chain(admins).collect();
+/// Finds a user who is given for two accounts, or as both service and administrator.
+fn find_duplicate(config: &ServiceConfig, services: &[UserKey], admins: &[UserKey]) -> Option<UserKey> {
+    let tenants = config.tenants.iter().flat_map(|(_, limits)| &limits.users);
+    let mut all: Vec<&UserKey> = tenants.chain(services).chain(admins).collect();
     all.sort();
     all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone())
 }
 
-fn user(out: &Path) -> Outcome_ {
+fn user(out: &Path) -> CliResult {
     let mut random = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *random).map_err(std::io::Error::other)?;
     let made = KeyPair::new_from_raw(KeyPairType::User, *random)
@@ -104,10 +100,8 @@ fn user(out: &Path) -> Outcome_ {
     let seed = Zeroizing::new(format!("{seed}\n"));
     files::write_secret("write the nkey's seed", out, seed.as_bytes())?;
     say!("{public_key}")?;
-    note!(
-        "its seed is in {}; whoever connects with it names that file as nkey in the [nats] table,",
-        out.display()
-    );
-    note!("and has there: inbox_prefix = \"_INBOX_{public_key}\"");
+    note!("its seed is in {}; to connect as this user, set in the [nats] table:", out.display());
+    note!("nkey = {:?}", out.display().to_string());
+    note!("inbox_prefix = \"_INBOX_{public_key}\"");
     Ok(Exit::Done)
 }

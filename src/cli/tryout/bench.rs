@@ -1,5 +1,5 @@
-//! `sealprove bench`: what the whole path adds to a bare proof, and how many jobs this machine proves in a minute.
-//! The first two are measured in one run, in turn, so that a noisy machine is noisy for both.
+//! `sealprove bench`: measures what the whole path adds to a bare proof, and how many jobs this machine proves in a minute.
+//! Bare proofs and the whole path are measured in turn, so that noise of the machine affects both.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,27 +7,28 @@ use std::time::{Duration, Instant};
 use clap::builder::RangedU64ValueParser;
 use futures_util::future::try_join_all;
 
-use super::dev::{Options, within};
-use super::output::{OutputError, count, say};
-use super::progress::Progress;
-use super::{Exit, Failure, Outcome_, named};
+use super::environment::{Options, within};
 use crate::circuit::{Circuit, Circuits, ProvingKey};
+use crate::cli::circuits;
+use crate::cli::client::Progress;
+use crate::cli::exit::{CliResult, Exit, Failure};
+use crate::cli::output::{OutputError, count};
 use crate::client::{Client, Collected, SubmitOptions, Verifier};
-use crate::protocol::{Answer, CircuitId};
+use crate::protocol::{Answer, CircuitId, Timings};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Each job is proved twice, in turn: bare, in this process, with the same number of threads; and over the
 whole path: seal, publish, queue, fork, open, check, prove, verify, seal, store, wake, open. Client and
 service share this machine. The overhead is the difference of the medians. Then all jobs are submitted at
-once, so that no slot is ever free: for sizing, compare --slots and --threads.")]
-pub(super) struct Args {
-    /// What is proved: the circuit's own sample witness
+once, so that no slot is ever free: to size a service, compare --slots and --threads.")]
+pub(crate) struct Args {
+    /// The circuit, whose sample witness is proved
     circuit: CircuitId,
-    /// How many jobs
+    /// Number of jobs
     #[arg(long, default_value_t = 10, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     jobs: usize,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,18 +42,16 @@ struct Sample {
     answer: Answer,
 }
 
-pub(super) async fn run(args: &Args, circuits: &Circuits) -> Outcome_ {
-    let circuit = named(circuits, &args.circuit)?.clone();
+pub(crate) async fn run(args: &Args, circuits: &Circuits) -> CliResult {
+    let circuit = circuits::find(circuits, &args.circuit)?.clone();
     let only = circuits.clone().retain(|id| *id == args.circuit);
     let mut progress = Progress::new("building keys, starting broker and service");
-    let threads = args.options.threads.unwrap_or(crate::config::Slots::default().threads);
+    let threads = args.options.threads();
     let bare = Bare::build(circuit.clone(), threads)?;
     let measured = within(&args.options, &only, async |environment| {
-        let client = Client::connect(environment.client_config.clone(), only.clone()).await?;
-        if circuit.largest_witness() != circuit.sample_witness() {
-            progress.step("the service proves the largest witness, which would disturb");
-            environment.largest_is_proved().await?;
-        }
+        let client = Client::connect(environment.config.client.clone(), only.clone()).await?;
+        progress.step("waiting for the self-tests of the service, which would disturb the measurement");
+        environment.self_tests_passed().await?;
         let mut samples = Vec::new();
         for job in 0..args.jobs {
             progress.step(format!("job {} of {}", job + 1, args.jobs));
@@ -95,7 +94,7 @@ async fn whole_path(client: &Client, id: &CircuitId, witness: &[u8]) -> Result<A
     }
 }
 
-/// How many jobs are done in a minute while no slot is ever free.
+/// Measures how many jobs are done in a minute while no slot is ever free.
 async fn jobs_a_minute(client: &Client, args: &Args, circuit: &dyn Circuit) -> Result<f64, Failure> {
     let witness = circuit.sample_witness();
     let started = Instant::now();
@@ -104,7 +103,7 @@ async fn jobs_a_minute(client: &Client, args: &Args, circuit: &dyn Circuit) -> R
     Ok(answers.len() as f64 * 60_000.0 / millis(started.elapsed()))
 }
 
-/// A prover without anything around it.
+/// A prover without a service.
 struct Bare {
     circuit: Arc<dyn Circuit>,
     key: Box<dyn ProvingKey>,
@@ -113,15 +112,15 @@ struct Bare {
 
 impl Bare {
     fn build(circuit: Arc<dyn Circuit>, threads: u32) -> Result<Self, Failure> {
-        let failed = |error: rayon::ThreadPoolBuildError| Failure::new(Exit::Failed, error);
         let threads = usize::try_from(threads).unwrap_or(1);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(failed)?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|error| Failure::new(Exit::Failed, error))?;
         let key = pool.install(|| circuit.build_proving_key());
         let key = key.map_err(|error| Failure::new(Exit::Failed, error))?;
         Ok(Bare { circuit, key, pool })
     }
 
-    /// Checks and proves as a job process does; milliseconds.
+    /// Checks and proves as a job process does; returns the time in milliseconds.
     fn prove(&self, witness: &[u8]) -> Result<f64, Failure> {
         let started = Instant::now();
         let proved = self.pool.install(|| {
@@ -138,7 +137,7 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// Several measurements of the same thing, in milliseconds.
+/// The spread of several measurements, in milliseconds.
 struct Spread {
     least: f64,
     median: f64,
@@ -146,7 +145,7 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Self {
+    fn from_values(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
@@ -154,19 +153,21 @@ impl Spread {
     }
 }
 
+/// Returns the median of a step in the job process, in milliseconds.
+fn median_step(samples: &[Sample], step: fn(&Timings) -> Option<u64>) -> f64 {
+    let values = samples.iter().filter_map(|sample| step(&sample.answer.timings_ms));
+    Spread::from_values(values.map(|ms| ms as f64)).median
+}
+
 fn report(args: &Args, threads: u32, samples: &[Sample], rate: f64) -> Result<(), OutputError> {
-    let bare = Spread::of(samples.iter().map(|sample| sample.bare));
-    let path = Spread::of(samples.iter().map(|sample| sample.path));
+    let bare = Spread::from_values(samples.iter().map(|sample| sample.bare));
+    let path = Spread::from_values(samples.iter().map(|sample| sample.path));
     let (added, ratio) = (path.median - bare.median, path.median / bare.median);
-    let step = |get: fn(&Answer) -> Option<u64>| {
-        let values = samples.iter().filter_map(|sample| get(&sample.answer));
-        Spread::of(values.map(|ms| ms as f64)).median
-    };
     let steps = [
-        ("opened", step(|answer| answer.timings_ms.opened)),
-        ("checked", step(|answer| answer.timings_ms.checked)),
-        ("proved", step(|answer| answer.timings_ms.proved)),
-        ("verified", step(|answer| answer.timings_ms.verified)),
+        ("opened", median_step(samples, |timings| timings.opened)),
+        ("checked", median_step(samples, |timings| timings.checked)),
+        ("proved", median_step(samples, |timings| timings.proved)),
+        ("verified", median_step(samples, |timings| timings.verified)),
     ];
     if args.json {
         let mut figures = serde_json::json!({

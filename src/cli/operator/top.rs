@@ -1,5 +1,5 @@
-//! `sealprove top`: what services and their broker are doing, at a glance and live. It needs what an operator has:
-//! the service's configuration, or an admin address and a way to the broker.
+//! `sealprove top`: the activity of services and their broker, live. It needs the service's configuration, or an admin
+//! address and a connection to the broker.
 
 mod frame;
 
@@ -11,31 +11,32 @@ use async_nats::Client;
 use console::Term;
 use serde::Serialize;
 
-use super::output::{self, say};
-use super::signals::unless_stopped;
-use super::{Connection, Exit, Failure, Outcome_};
-use crate::config::NatsConfig;
-use crate::config::ServiceConfig;
+use crate::causes::with_causes;
+use crate::cli::client::Connection;
+use crate::cli::exit::{CliResult, Exit, Failure};
+use crate::cli::output::{self, OutputError};
+use crate::cli::signals::unless_stopped;
+use crate::config::{NatsConfig, ServiceConfig};
 use crate::http;
 use crate::operator::overview::{self, Overview};
 use crate::protocol::{Tenant, UnixSeconds};
-use crate::service::status::Snapshot as Top;
+use crate::service::status::Snapshot;
 
 #[derive(clap::Args)]
-pub(super) struct Args {
-    /// The service's configuration: where its admin address and its broker are, and whose jobs it proves
+pub(crate) struct Args {
+    /// The service's configuration, which names its admin address, its broker and its tenants
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The admin address of a service; several, one after the other [default: what the configuration says]
+    /// The admin address of a service; repeat it for each service [default: from the configuration]
     #[arg(long, value_name = "ADDRESS")]
     admin: Vec<SocketAddr>,
-    /// How often it looks
+    /// Interval between updates
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
     every: Duration,
-    /// Look once, print, and end
+    /// Print one screen and end
     #[arg(long)]
     once: bool,
-    /// The same as JSON
+    /// Print JSON once and end
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -45,17 +46,19 @@ pub(super) struct Args {
 /// Everything that is shown.
 #[derive(Debug, Serialize)]
 struct View {
+    /// Time of the view.
     at: UnixSeconds,
     services: Vec<ServiceView>,
     #[serde(serialize_with = "or_error")]
     broker: Result<Overview, String>,
 }
 
+/// A service, as its admin address reports it.
 #[derive(Debug, Serialize)]
 struct ServiceView {
     admin: SocketAddr,
     #[serde(serialize_with = "or_error")]
-    top: Result<Top, String>,
+    top: Result<Snapshot, String>,
 }
 
 fn or_error<T: Serialize, S: serde::Serializer>(
@@ -68,7 +71,7 @@ fn or_error<T: Serialize, S: serde::Serializer>(
     }
 }
 
-/// Where to look.
+/// The services and the broker to ask.
 struct Sources {
     admin: Vec<SocketAddr>,
     nats: NatsConfig,
@@ -76,62 +79,72 @@ struct Sources {
     client: Option<Client>,
 }
 
-pub(super) async fn run(args: &Args) -> Outcome_ {
-    let mut sources = Sources::of(args)?;
+pub(crate) async fn run(args: &Args) -> CliResult {
+    let mut sources = Sources::from_args(args)?;
     if args.once || args.json {
-        let view = sources.look().await;
-        match args.json {
-            true => output::json(&view)?,
-            false => print(&view)?,
+        let view = sources.fetch().await;
+        if args.json {
+            output::json(&view)?
+        } else {
+            print(&view)?
         }
-        return Ok(if view.has_answer() { Exit::Done } else { Exit::Unreachable });
+        return Ok(if view.is_complete() { Exit::Done } else { Exit::Unreachable });
     }
-    let term = Term::stdout();
+    let term = Term::buffered_stdout();
     if !term.is_term() {
-        let message = "standard output is no terminal: --once prints what is there, --json as JSON";
+        let message = "standard output is not a terminal; use --once or --json";
         return Err(Failure::new(Exit::Usage, message));
     }
     term.hide_cursor()?;
     term.clear_screen()?;
     let watched = unless_stopped(watch(&mut sources, &term, args.every)).await;
     term.show_cursor()?;
+    term.flush()?;
     watched?.unwrap_or(Ok(()))?;
     Ok(Exit::Done)
 }
 
 async fn watch(sources: &mut Sources, term: &Term, every: Duration) -> Result<(), Failure> {
     loop {
-        let view = sources.look().await;
+        let view = sources.fetch().await;
         let (height, width) = term.size();
         let lines = frame::lines(&view, usize::from(width).max(frame::WIDTH), usize::from(height));
-        // In one piece, so that nothing flickers.
-        let mut text = String::from("\x1b[H");
-        for line in lines {
-            text.push_str(&line);
-            text.push_str("\x1b[K\n");
-        }
-        term.write_str(text.trim_end_matches('\n'))?;
-        term.clear_to_end_of_screen()?;
+        draw(term, &lines)?;
         tokio::time::sleep(every).await;
     }
 }
 
-fn print(view: &View) -> Result<(), output::OutputError> {
+/// Draws over the last screen. The terminal is buffered and gets it in one piece, so that nothing flickers.
+fn draw(term: &Term, lines: &[String]) -> std::io::Result<()> {
+    term.move_cursor_to(0, 0)?;
+    for (number, line) in lines.iter().enumerate() {
+        if number > 0 {
+            term.write_line("")?;
+        }
+        term.clear_line()?;
+        term.write_str(line)?;
+    }
+    term.clear_to_end_of_screen()?;
+    term.flush()
+}
+
+fn print(view: &View) -> Result<(), OutputError> {
     frame::lines(view, frame::WIDTH, frame::HEIGHT).iter().try_for_each(|line| say!("{line}"))
 }
 
 impl View {
-    fn has_answer(&self) -> bool {
+    /// Returns whether the broker and every service answered.
+    fn is_complete(&self) -> bool {
         self.broker.is_ok() && self.services.iter().all(|service| service.top.is_ok())
     }
 }
 
 impl Sources {
-    fn of(args: &Args) -> Result<Self, Failure> {
+    fn from_args(args: &Args) -> Result<Self, Failure> {
         let Some(path) = &args.config else {
             if args.admin.is_empty() {
                 let message =
-                    "name the service's configuration with --config, or its admin address with --admin";
+                    "give the service's configuration with --config, or its admin address with --admin";
                 return Err(Failure::new(Exit::Usage, message));
             }
             let config = args.connection.config()?;
@@ -148,29 +161,28 @@ impl Sources {
         Ok(Sources { admin, nats: config.nats, tenants, client: None })
     }
 
-    async fn look(&mut self) -> View {
+    async fn fetch(&mut self) -> View {
         let mut services = Vec::new();
         for admin in &self.admin {
-            services.push(ServiceView { admin: *admin, top: top_of(*admin).await });
+            services.push(ServiceView { admin: *admin, top: snapshot(*admin).await });
         }
-        View { at: UnixSeconds::now(), services, broker: self.broker().await }
+        View { at: UnixSeconds::now(), services, broker: self.fetch_overview().await }
     }
 
-    async fn broker(&mut self) -> Result<Overview, String> {
+    async fn fetch_overview(&mut self) -> Result<Overview, String> {
         let client = match &self.client {
             Some(client) => client.clone(),
             None => {
                 let connected = self.nats.connect("sealprove top").await;
-                let client = connected.map_err(|error| Failure::new(Exit::Unreachable, error).text())?;
-                self.client.insert(client).clone()
+                self.client.insert(connected.map_err(|error| with_causes(&error))?).clone()
             }
         };
-        overview::look(&client, &self.tenants).await
+        overview::fetch(&client, &self.tenants).await
     }
 }
 
-/// What a service says of itself.
-async fn top_of(admin: SocketAddr) -> Result<Top, String> {
+/// Fetches the snapshot of a service from its admin address.
+pub(crate) async fn snapshot(admin: SocketAddr) -> Result<Snapshot, String> {
     let page = http::get(&admin.to_string(), "/top.json").await.map_err(|error| error.to_string())?;
-    serde_json::from_slice(&page).map_err(|_| "this is no page of a sealprove of this version".to_owned())
+    serde_json::from_slice(&page).map_err(|_| "this is not a page of a sealprove of this version".to_owned())
 }

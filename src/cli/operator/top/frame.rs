@@ -1,61 +1,54 @@
-//! What `sealprove top` shows, as lines of text: whatever there is, no more than fits on a screen.
+//! The screen of `sealprove top`, as lines of text. It fits, however much there is to show.
+
+use std::cmp::Reverse;
+
+use console::truncate_str;
 
 use super::{ServiceView, View};
 use crate::operator::overview::{Overview, Queue, TenantQueues};
-use crate::protocol::{Lane, UnixSeconds};
-use crate::service::status::{BusySlot as Seat, ListedKey, Snapshot as Top};
+use crate::protocol::{Lane, UnixSeconds, millis};
+use crate::service::status::{BusySlot, ListedKey, Snapshot};
 
-/// The screen that everything is readable on.
+/// The smallest screen, in columns and lines.
 pub(super) const WIDTH: usize = 80;
 pub(super) const HEIGHT: usize = 24;
 
-/// The lines that stand whatever there is: title, five headings, four empty ones between.
+/// Lines that are always there: the title, five headings, and four empty lines between.
 const FIXED: usize = 10;
-/// How many rows a section gets on the smallest screen; keys get what these leave.
+/// Rows of a section on the smallest screen. The keys get the rest.
 const TENANTS: usize = 3;
-const SEATS: usize = 4;
+const SLOTS: usize = 4;
 const CODES: usize = 2;
 
+/// Lays a view out on a screen.
 pub(super) fn lines(view: &View, width: usize, height: usize) -> Vec<String> {
-    let spare = height.max(HEIGHT) - HEIGHT;
+    let height = height.max(HEIGHT);
+    // A taller screen gives a third of its extra lines each to tenants, slots and keys.
+    let extra = (height - HEIGHT) / 3;
+    let (tenants, slots) = (TENANTS + extra, SLOTS + extra);
+    let keys = height - FIXED - tenants - slots - CODES;
+    let tops: Vec<&Snapshot> = view.services.iter().filter_map(|service| service.top.as_ref().ok()).collect();
+    let sections = [
+        queue_section(&view.broker, tenants),
+        cut(view.services.iter().flat_map(slot_section).collect(), 1 + slots),
+        cut(answer_section(&tops, width), 1 + CODES),
+        cut(tops.first().map(|top| key_section(top, view.at)).unwrap_or_default(), 1 + keys),
+        broker_section(&view.broker),
+    ];
     let mut lines = vec![title(view)];
-    lines.extend(queues(&view.broker, TENANTS + spare / 3));
-    lines.push(String::new());
-    let (mut seats, mut answers, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-    for service in &view.services {
-        seats.extend(slots(service));
-    }
-    cut(&mut seats, 1 + SEATS + spare / 3);
-    let tops: Vec<&Top> = view.services.iter().filter_map(|service| service.top.as_ref().ok()).collect();
-    answers.extend(answered(&tops, width));
-    cut(&mut answers, 1 + CODES);
-    if let Some(first) = tops.first() {
-        keys.extend(listed_keys(first, view.at));
-    }
-    cut(&mut keys, height.max(HEIGHT) - FIXED - TENANTS - SEATS - CODES - 2 * (spare / 3) + 1);
-    for section in [seats, answers, keys] {
-        lines.extend(section);
-        lines.push(String::new());
-    }
-    lines.extend(troubles(&view.broker));
-    lines.truncate(height.max(HEIGHT));
-    lines.iter().map(|line| fitted(line, width)).collect()
+    lines.extend(sections.join(&String::new()));
+    lines.truncate(height);
+    lines.iter().map(|line| truncate_str(line.trim_end(), width, "…").into_owned()).collect()
 }
 
-/// No more than so many lines; the last says how many more there are.
-fn cut(lines: &mut Vec<String>, most: usize) {
+/// Cuts lines down to `most`. The last line then tells how many are left out.
+fn cut(mut lines: Vec<String>, most: usize) -> Vec<String> {
     if lines.len() > most {
         let more = lines.len() - most + 1;
         lines.truncate(most - 1);
         lines.push(format!("  and {more} more"));
     }
-}
-
-fn fitted(line: &str, width: usize) -> String {
-    if line.chars().count() <= width {
-        return line.trim_end().to_owned();
-    }
-    line.chars().take(width - 1).chain(['…']).collect()
+    lines
 }
 
 fn title(view: &View) -> String {
@@ -65,7 +58,7 @@ fn title(view: &View) -> String {
     format!("sealprove top   {deployment}   {at}")
 }
 
-fn queues(broker: &Result<Overview, String>, most: usize) -> Vec<String> {
+fn queue_section(broker: &Result<Overview, String>, most: usize) -> Vec<String> {
     let mut lines = vec![format!(
         "{:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "QUEUES", "express", "in work", "standard", "in work", "answers"
@@ -75,21 +68,25 @@ fn queues(broker: &Result<Overview, String>, most: usize) -> Vec<String> {
         return lines;
     };
     let mut tenants: Vec<&TenantQueues> = overview.tenants.iter().collect();
-    tenants.sort_by_key(|tenant| std::cmp::Reverse(tenant.jobs()));
-    lines.extend(tenants.iter().map(|tenant| tenant_row(tenant)));
-    cut(&mut lines, 1 + most);
-    lines
+    tenants.sort_by_key(|tenant| Reverse(tenant.jobs()));
+    lines.extend(tenants.into_iter().map(tenant_row));
+    cut(lines, 1 + most)
 }
 
 fn tenant_row(tenant: &TenantQueues) -> String {
     let TenantQueues { tenant, express, standard, answers_filled } = tenant;
-    let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
-    let of = |queue: &Queue| format!("{:>9} {:>9}", number(queue.waiting), number(queue.in_work));
-    let name = short(tenant.as_str(), 22);
-    format!("  {name:<22} {} {} {:>7.0} %", of(express), of(standard), answers_filled * 100.0)
+    let name = truncate_str(tenant.as_str(), 22, "…");
+    let (express, standard, filled) = (lane_columns(express), lane_columns(standard), answers_filled * 100.0);
+    format!("  {name:<22} {express} {standard} {filled:>7.0} %")
 }
 
-fn slots(service: &ServiceView) -> Vec<String> {
+fn lane_columns(queue: &Queue) -> String {
+    let [waiting, in_work] = [queue.waiting, queue.in_work]
+        .map(|number| number.map_or_else(|| "?".to_owned(), |number| number.to_string()));
+    format!("{waiting:>9} {in_work:>9}")
+}
+
+fn slot_section(service: &ServiceView) -> Vec<String> {
     let ServiceView { admin, top } = service;
     let top = match top {
         Ok(top) => top,
@@ -99,34 +96,35 @@ fn slots(service: &ServiceView) -> Vec<String> {
     let up = duration(top.up_seconds * 1000);
     let mut lines =
         vec![format!("SLOTS  {} of {} busy   {admin}, up {up}, {state}", top.busy.len(), top.slots)];
-    let mut busy: Vec<&Seat> = top.busy.iter().collect();
-    busy.sort_by_key(|seat| std::cmp::Reverse(seat.elapsed_ms));
-    lines.extend(busy.iter().map(|seat| seat_row(seat)));
+    let mut busy: Vec<&BusySlot> = top.busy.iter().collect();
+    busy.sort_by_key(|slot| Reverse(slot.elapsed_ms));
+    lines.extend(busy.into_iter().map(slot_row));
     lines
 }
 
-fn seat_row(seat: &Seat) -> String {
-    let lane = match seat.lane {
+fn slot_row(slot: &BusySlot) -> String {
+    let lane = match slot.lane {
         Lane::Express => "express",
         Lane::Standard => "standard",
     };
-    let (circuit, tenant) = (short(seat.circuit.as_str(), 18), short(seat.tenant.as_str(), 12));
-    let expected = seat.expected_ms.map_or("?".to_owned(), duration);
-    let attempt = if seat.attempt > 1 { format!("try {}", seat.attempt) } else { String::new() };
-    let elapsed = duration(seat.elapsed_ms);
-    format!("  {circuit:<18} {tenant:<12} {lane:<8} {attempt:<6} {elapsed:>8} of {expected:<8}{}", bar(seat))
+    let circuit = truncate_str(slot.circuit.as_str(), 18, "…");
+    let tenant = truncate_str(slot.tenant.as_str(), 12, "…");
+    let expected = slot.expected_ms.map_or("?".to_owned(), duration);
+    let attempt = if slot.attempt > 1 { format!("try {}", slot.attempt) } else { String::new() };
+    let elapsed = duration(slot.elapsed_ms);
+    format!("  {circuit:<18} {tenant:<12} {lane:<8} {attempt:<6} {elapsed:>8} of {expected:<8}{}", bar(slot))
 }
 
-/// How far a proof should be, in eight steps.
-fn bar(seat: &Seat) -> String {
-    let Some(expected) = seat.expected_ms.filter(|expected| *expected > 0) else { return String::new() };
-    let done = (seat.elapsed_ms.saturating_mul(8) / expected).min(8) as usize;
+/// Draws the expected progress of a proof, in eight steps.
+fn bar(slot: &BusySlot) -> String {
+    let Some(expected) = slot.expected_ms.filter(|expected| *expected > 0) else { return String::new() };
+    let done = (slot.elapsed_ms.saturating_mul(8) / expected).min(8) as usize;
     format!("{}{}", "#".repeat(done), "-".repeat(8 - done))
 }
 
-fn answered(tops: &[&Top], width: usize) -> Vec<String> {
-    let (total, last): (u64, u64) =
-        tops.iter().fold((0, 0), |(total, last), top| (total + top.answered, last + top.last_minute));
+fn answer_section(tops: &[&Snapshot], width: usize) -> Vec<String> {
+    let total: u64 = tops.iter().map(|top| top.answered).sum();
+    let last: u64 = tops.iter().map(|top| top.last_minute).sum();
     let mut lines = vec![format!("ANSWERED  {total} since start, {last} in the last minute")];
     let mut codes: Vec<(&str, u64)> = Vec::new();
     for count in tops.iter().flat_map(|top| &top.codes) {
@@ -147,28 +145,34 @@ fn answered(tops: &[&Top], width: usize) -> Vec<String> {
     lines
 }
 
-fn listed_keys(top: &Top, now: UnixSeconds) -> Vec<String> {
-    let left = |until: UnixSeconds| match until.0.checked_sub(now.0) {
-        Some(left) => format!("{} left", duration(left * 1000)),
-        None => "OVER".to_owned(),
-    };
-    let mut lines = vec![format!("KEYS  bundle {}, {}", top.bundle_serial, left(top.bundle_expires_at))];
-    let row = |key: &ListedKey| {
-        let (state, until) = match () {
-            () if now < key.seal_from => (
-                "pending",
-                format!("from {} on", duration(crate::protocol::millis(key.seal_from.since(now)))),
-            ),
-            () if now < key.seal_until => ("active", left(key.seal_until)),
-            () => ("retired", format!("opens, {}", left(key.open_until))),
-        };
-        format!("  {:<14} {:<7} {state:<8} {until}", short(key.id.as_str(), 13), key.scheme.as_str())
-    };
-    lines.extend(top.keys.iter().map(row));
+fn key_section(top: &Snapshot, now: UnixSeconds) -> Vec<String> {
+    let expires = left(top.bundle_expires_at, now);
+    let mut lines = vec![format!("KEYS  bundle {}, {expires}", top.bundle_serial)];
+    lines.extend(top.keys.iter().map(|key| key_row(key, now)));
     lines
 }
 
-fn troubles(broker: &Result<Overview, String>) -> Vec<String> {
+fn key_row(key: &ListedKey, now: UnixSeconds) -> String {
+    let (state, until) = if now < key.seal_from {
+        ("pending", format!("from {} on", duration(millis(key.seal_from.since(now)))))
+    } else if now < key.seal_until {
+        ("active", left(key.seal_until, now))
+    } else {
+        ("retired", format!("opens, {}", left(key.open_until, now)))
+    };
+    let id = truncate_str(key.id.as_str(), 13, "…");
+    format!("  {id:<14} {:<7} {state:<8} {until}", key.scheme.as_str())
+}
+
+/// Formats the time left until an end.
+fn left(until: UnixSeconds, now: UnixSeconds) -> String {
+    match until.0.checked_sub(now.0) {
+        Some(left) => format!("{} left", duration(left * 1000)),
+        None => "OVER".to_owned(),
+    }
+}
+
+fn broker_section(broker: &Result<Overview, String>) -> Vec<String> {
     match broker {
         Err(error) => vec![format!("BROKER  {error}")],
         Ok(overview) => {
@@ -179,17 +183,13 @@ fn troubles(broker: &Result<Overview, String>) -> Vec<String> {
                 [first, more @ ..] => format!("{first}, and {} more", more.len()),
             };
             let answers_in = f64::from(u32::try_from(*answers_in_us).unwrap_or(u32::MAX)) / 1000.0;
-            let server = short(server, 12);
+            let server = truncate_str(server, 12, "…");
             vec![format!("BROKER  {server} {version}, answers in {answers_in:.1} ms; {state}")]
         }
     }
 }
 
-fn short(text: &str, most: usize) -> String {
-    fitted(text, most)
-}
-
-/// `0.4 s`, `12 min`, `3 h`, `28 d`.
+/// Formats a time: `0.4 s`, `12 min`, `3 h`, `28 d`.
 fn duration(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
@@ -207,14 +207,15 @@ mod tests {
     use crate::protocol::Code;
     use crate::service::status::Count;
 
-    fn seat(number: u64) -> Seat {
-        Seat {
+    fn slot(number: u64) -> BusySlot {
+        BusySlot {
             tenant: format!("tenant-with-a-very-long-name-{number}").parse().unwrap(),
             circuit: "a-circuit-with-a-name-as-long-as-any-may-be-v1".parse().unwrap(),
             lane: Lane::Standard,
             attempt: 19,
             elapsed_ms: 7_000_000 + number,
             expected_ms: Some(6_900_000),
+            pid: Some(4_194_304),
         }
     }
 
@@ -227,13 +228,14 @@ mod tests {
             seal_until: UnixSeconds(1_800_000_000 + n * 86_400),
             open_until: UnixSeconds(1_900_000_000),
         };
-        let top = Top {
+        let top = Snapshot {
             program: "0.1.0".to_owned(),
             deployment: "production".parse().unwrap(),
             up_seconds: 5000,
             missing: vec!["the broker does not answer".to_owned(); 5],
             slots: 64,
-            busy: (0..64).map(seat).collect(),
+            busy: (0..64).map(slot).collect(),
+            self_tests: Vec::new(),
             answered: u64::MAX / 4,
             last_minute: 60_000,
             codes: Code::ALL.iter().map(|code| Count { code: *code, count: 1_000_000 }).collect(),
@@ -243,7 +245,7 @@ mod tests {
         };
         let queue = Queue { waiting: Some(99_999_999), in_work: None };
         let tenant = |n: u64| TenantQueues {
-            tenant: seat(n).tenant,
+            tenant: slot(n).tenant,
             express: queue,
             standard: queue,
             answers_filled: 1.0,
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_there_is_it_fits_and_has_every_section() {
+    fn a_crowded_screen_fits_and_has_every_section() {
         for (width, height) in [(WIDTH, HEIGHT), (120, 50), (80, 10)] {
             let lines = lines(&crowded(), width, height);
             assert!(lines.len() <= height.max(HEIGHT), "{}:\n{}", lines.len(), lines.join("\n"));
@@ -279,15 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_a_slot_is_never_cut() {
-        let row = seat_row(&seat(9));
+    fn a_slots_row_is_never_cut() {
+        let row = slot_row(&slot(9));
         assert!(row.ends_with(" of 115 min ########") && row.chars().count() <= WIDTH, "{row}");
-        let unknown = seat_row(&Seat { expected_ms: None, attempt: 1, ..seat(9) });
+        let unknown = slot_row(&BusySlot { expected_ms: None, attempt: 1, ..slot(9) });
         assert!(unknown.trim_end().ends_with(" of ?"), "{unknown}");
     }
 
     #[test]
-    fn what_cannot_be_asked_is_said() {
+    fn a_source_that_does_not_answer_is_shown() {
         let down = |what: &str| Err(what.to_owned());
         let admin = "127.0.0.1:9464".parse().unwrap();
         let services = vec![ServiceView { admin, top: Err("connection refused".to_owned()) }];
