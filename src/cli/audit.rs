@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::output::{count, note, say};
 use super::{Exit, Failure, Outcome_, files};
-use crate::audit::verify::{self, Found};
+use crate::audit::verify::{self, ChainSummary};
 use crate::protocol::Sha256Digest;
 
 #[derive(clap::Args)]
@@ -62,11 +62,11 @@ pub(super) fn run(args: &Args) -> Outcome_ {
     Ok(Exit::Done)
 }
 
-fn end(chain: &Found) -> &'static str {
+fn end(chain: &ChainSummary) -> &'static str {
     if chain.is_ended { "stopped" } else { "not stopped: it runs, was killed, or its end is cut off" }
 }
 
-fn tell(chain: &Found) {
+fn tell(chain: &ChainSummary) {
     if chain.lost > 0 {
         note!(
             "chain {}: {} lost, as its lines say themselves",

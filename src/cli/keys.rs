@@ -161,7 +161,7 @@ fn destroy(folder: &Path, id: &KeyId, compromised: bool) -> Result<(), Failure> 
 
 /// Whether something of a destroyed key is still in the folder.
 fn has_remains(folder: &Path, id: &KeyId) -> bool {
-    let private = Scheme::ALL.map(|scheme| folder.join(format!("{id}.{}", scheme.as_str())));
+    let private = Scheme::STRONGEST_FIRST.map(|scheme| folder.join(format!("{id}.{}", scheme.as_str())));
     private.iter().any(|path| path.exists()) || record_file(folder, id).exists()
 }
 
@@ -241,7 +241,7 @@ struct Pair {
 impl Kind {
     /// Draws a key pair of each scheme.
     fn draw(&self, seal_from: UnixSeconds) -> Vec<Pair> {
-        let schemes = if self.schemes.is_empty() { &Scheme::ALL[..] } else { &self.schemes };
+        let schemes = if self.schemes.is_empty() { &Scheme::STRONGEST_FIRST[..] } else { &self.schemes };
         let life = Life { seal_from, seal_for: self.seal_for, bundles_for: self.bundles_for };
         let draw = |scheme: &Scheme| {
             let (private, public) = generate_key(*scheme);

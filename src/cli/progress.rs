@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::note;
-use crate::protocol::{State, Status};
+use crate::protocol::{JobState, Status};
 
 /// A line that says what is being done, and, once a proof is being made, how far it should be.
 pub(super) struct Progress {
@@ -37,11 +37,13 @@ impl Progress {
         self.say_once(status.map_or("queued", |status| status.state.as_str()));
         match status {
             None => self.step("queued"),
-            Some(Status { state: State::Retrying, attempt, .. }) => {
+            Some(Status { state: JobState::Retrying, attempt, .. }) => {
                 self.step(format!("attempt {attempt} failed, trying again"))
             }
-            Some(Status { state: State::Proving, expected_ms: None, .. }) => self.step("proving"),
-            Some(Status { state: State::Proving, expected_ms: Some(expected), .. }) => self.prove(*expected),
+            Some(Status { state: JobState::Proving, expected_ms: None, .. }) => self.step("proving"),
+            Some(Status { state: JobState::Proving, expected_ms: Some(expected), .. }) => {
+                self.prove(*expected)
+            }
         }
     }
 

@@ -25,8 +25,10 @@ pub(crate) fn keys(config: &ServiceConfig) -> Vec<Finding> {
             )];
         }
     };
-    let mut findings: Vec<Finding> =
-        Scheme::ALL.iter().map(|scheme| of_scheme(*scheme, &keyring, UnixSeconds::now())).collect();
+    let mut findings: Vec<Finding> = Scheme::STRONGEST_FIRST
+        .iter()
+        .map(|scheme| of_scheme(*scheme, &keyring, UnixSeconds::now()))
+        .collect();
     findings.extend(keyring.records().iter().map(|record| of_key(record, folder, UnixSeconds::now())));
     findings
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 
 use super::finding::Finding;
-use crate::audit::log::Audit;
+use crate::audit::log::AuditLog;
 use crate::frame::{End, Locks};
 use crate::metrics::Metrics;
-use crate::sandbox::attempts::{Attempt, Attempts};
+use crate::sandbox::forbidden::{ForbiddenAction, RuleBreaker};
 use crate::service::prover::{ChamberClient, Limits, NoReply, Sample, SelfTest, ServedBundle};
 use crate::service::{NoChamber, Setup};
 
 /// The circuit whose jobs break the rules: what an examined setup has to have.
 pub fn circuit() -> impl crate::circuit::Circuit {
-    Attempts
+    RuleBreaker
 }
 
 /// Tries what this machine's kernel and the setup hold.
@@ -37,13 +37,13 @@ pub async fn examine(setup: Setup) -> Result<Vec<Finding>, NoChamber> {
     tokio::spawn(async move { hearing.read_events(&mut control, &counted).await });
 
     let self_test = SelfTest {
-        bundle: Arc::new(ServedBundle::new(setup.bundle, Audit::default())),
+        bundle: Arc::new(ServedBundle::new(setup.bundle, AuditLog::default())),
         samples: Vec::new(),
         times: Arc::default(),
         metrics,
     };
-    let limits = setup.limits.get(&Attempts::id()).copied().unwrap_or_default();
-    for attempt in Attempt::ALL {
+    let limits = setup.limits.get(&RuleBreaker::id()).copied().unwrap_or_default();
+    for attempt in ForbiddenAction::ALL {
         findings.push(of_job(&self_test, &chamber, attempt, limits).await);
     }
     Ok(findings)
@@ -80,9 +80,14 @@ fn of_service(setup: &Setup) -> Vec<Finding> {
     vec![tried("list the keys", keys), tried("write a file", file)]
 }
 
-async fn of_job(self_test: &SelfTest, chamber: &ChamberClient, attempt: Attempt, limits: Limits) -> Finding {
+async fn of_job(
+    self_test: &SelfTest,
+    chamber: &ChamberClient,
+    attempt: ForbiddenAction,
+    limits: Limits,
+) -> Finding {
     let sample =
-        Sample { circuit: Attempts::id(), is_largest: false, bytes: attempt.as_str().into(), limits };
+        Sample { circuit: RuleBreaker::id(), is_largest: false, bytes: attempt.as_str().into(), limits };
     let end = match self_test.send(chamber, &sample).await {
         Some(Err(NoReply::Ended(end))) => end,
         Some(Err(_)) | None => End::Unknown,
