@@ -1,12 +1,13 @@
-//! What the service counts and measures, for whoever runs it. One group for each theme, one method for each
-//! event; the help text of a metric is the question that it answers.
+//! The service's metrics, for its operator. One group for each theme, one method for each event. The help text of a
+//! metric is the question that it answers.
 //!
-//! Labels come from closed sets: enums, the circuits of the bundle, and the tenants that the operator has named for
-//! it. Every value is there from the start, at zero. Never a label: a job, a subject, the text of an error, or
-//! anything else that a stranger can choose. `docs/METRICS.md` has them all, and a test compares.
+//! Labels come from closed sets: enums, the circuits of the bundle, and the tenants that the operator has configured.
+//! Every value exists from the start, at zero. A label is never a job, a subject, the text of an error, or anything else
+//! that a client can choose. `docs/METRICS.md` lists all metrics, and a test compares.
 
 mod labels;
-mod book;
+mod registry;
+
 mod audit;
 mod broker;
 mod bundle;
@@ -16,66 +17,63 @@ mod jobs;
 mod processes;
 mod queues;
 
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, TextEncoder};
 
 use crate::protocol::{CircuitId, Tenant};
-use book::Book;
+use registry::Registry;
 
-pub use audit::Audit;
-pub use broker::Broker;
-pub use bundle::Bundles;
-pub use chambers::Chambers;
-pub use health::Health;
-pub use jobs::Jobs;
+pub use audit::AuditMetrics;
+pub use broker::BrokerMetrics;
+pub use bundle::BundleMetrics;
+pub use chambers::ChamberMetrics;
+pub use health::HealthMetrics;
+pub use jobs::JobMetrics;
 pub use labels::{AuditLine, BrokerEvent, Missing, Phase, Winner};
-pub use processes::Processes;
-pub use queues::{Length, Queues};
+pub use processes::ProcessMetrics;
+pub use queues::{Length, QueueMetrics};
 
 /// The service's metrics.
 pub struct Metrics {
-    /// Is it well?
-    pub health: Health,
-    /// How did jobs end, and where did their time go?
-    pub jobs: Jobs,
-    /// What do slots and job processes do?
-    pub processes: Processes,
-    /// Who waits, and is there room for answers?
-    pub queues: Queues,
-    /// Who holds the keys, and how is it locked?
-    pub chambers: Chambers,
-    /// For how long can clients seal?
-    pub bundle: Bundles,
-    /// What does the broker do?
-    pub broker: Broker,
-    /// Is the audit log whole?
-    pub audit: Audit,
-    registry: Registry,
+    /// Readiness.
+    pub health: HealthMetrics,
+    /// Outcomes of jobs, and their times.
+    pub jobs: JobMetrics,
+    /// Slots and job processes.
+    pub processes: ProcessMetrics,
+    /// Queues and answer streams.
+    pub queues: QueueMetrics,
+    /// Keys, limits and locks of the chamber.
+    pub chambers: ChamberMetrics,
+    /// The served bundle.
+    pub bundle: BundleMetrics,
+    /// Connections to the broker.
+    pub broker: BrokerMetrics,
+    /// Lines of the audit log.
+    pub audit: AuditMetrics,
+    registry: prometheus::Registry,
 }
 
 impl Metrics {
-    /// All of them, at zero: for these circuits, and by name for these tenants.
-    ///
-    /// # Panics
-    /// When a name or a label is not one that Prometheus takes: a test would have shown it.
+    /// Creates all metrics, at zero: for these circuits, and by name for these tenants.
     pub fn new(circuits: impl IntoIterator<Item = CircuitId>, tenants: &[Tenant]) -> Self {
-        let book = Book::of(circuits);
+        let registry = Registry::new(circuits);
         Metrics {
-            health: Health::new(&book),
-            jobs: Jobs::new(&book),
-            processes: Processes::new(&book),
-            queues: Queues::new(&book, tenants),
-            chambers: Chambers::new(&book),
-            bundle: Bundles::new(&book),
-            broker: Broker::new(&book),
-            audit: Audit::new(&book),
-            registry: book.close(),
+            health: HealthMetrics::new(&registry),
+            jobs: JobMetrics::new(&registry),
+            processes: ProcessMetrics::new(&registry),
+            queues: QueueMetrics::new(&registry, tenants),
+            chambers: ChamberMetrics::new(&registry),
+            bundle: BundleMetrics::new(&registry),
+            broker: BrokerMetrics::new(&registry),
+            audit: AuditMetrics::new(&registry),
+            registry: registry.into_inner(),
         }
     }
 
-    /// The page that Prometheus scrapes.
+    /// Writes the page that Prometheus scrapes.
     pub fn page(&self) -> Vec<u8> {
         let mut page = Vec::new();
-        // Cannot panic: writing to a vector, and every family has a name.
+        // Cannot panic: it writes to a vector, and every family has a name.
         TextEncoder::new().encode(&self.registry.gather(), &mut page).expect("metrics encode");
         page
     }

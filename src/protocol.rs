@@ -1,7 +1,7 @@
-//! The protocol, version 1: what a client, a broker and a service say to each other. Each file is a chapter of
-//! `docs/PROTOCOL.md`; `schemas/` is their published twin.
+//! The protocol, version 1: the messages between clients, broker and services.
 //!
-//! Parses, prints, seals and opens. Does no I/O.
+//! Each file is a chapter of `docs/PROTOCOL.md`, and `schemas/` is their published form. This module parses, writes, seals
+//! and opens. It does no I/O.
 
 #[macro_use]
 mod closed_set;
@@ -49,7 +49,7 @@ pub use seal::{
     AnswerBinding, AnswerSecret, Opened, Scheme, SealError, Sealed, generate_key, key_id, open, public_key,
     seal, sealed_bytes,
 };
-pub use status::{State, Status};
+pub use status::{JobState, Status};
 pub use subjects::{JobSubject, Subjects};
 pub use time::{UnixMillis, UnixSeconds};
 pub use trace::TraceParent;

@@ -1,8 +1,8 @@
 //! The secrets: a witness and a private key.
 //!
-//! Both are created in place at their final size, are wiped when they are dropped, print nothing but a
-//! length or a name, cannot be cloned, compared or serialised, and are read through one method, so
-//! that every reader can be found by its name.
+//! Both are created in place at their final size, are wiped when they are dropped, print nothing but a length or a name,
+//! and cannot be cloned, compared or serialised. Each is read through one method, so a search for its name finds every
+//! reader.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Witness(Zeroizing<Vec<u8>>);
 
 impl Witness {
-    /// Takes the bytes over. The buffer must be at its final size: growing a vector leaves the old
-    /// block behind, unwiped.
+    /// Takes the bytes over. The buffer must be at its final size: a vector that grows leaves its old block behind,
+    /// unwiped.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         Witness(Zeroizing::new(bytes))
     }
@@ -21,19 +21,19 @@ impl Witness {
     /// Fills a buffer of exactly `len` bytes in place.
     ///
     /// # Errors
-    /// Fails as `fill` does; the buffer is wiped.
+    /// When `fill` fails, with its error. The buffer is wiped.
     pub fn fill<E>(len: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         let mut bytes = Zeroizing::new(vec![0; len]);
         fill(&mut bytes)?;
         Ok(Witness(bytes))
     }
 
-    /// Returns the witness itself.
+    /// Returns the witness.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// Keeps the bytes `from..from + len` and wipes the rest, without a copy to a second buffer.
+    /// Keeps the bytes `from..from + len` and wipes the rest, in place: a second buffer would be one more to wipe.
     pub(crate) fn trim(&mut self, from: usize, len: usize) {
         self.0.copy_within(from..from + len, 0);
         // `truncate` leaves the bytes behind the new end in place, and the buffer lives on.
@@ -52,20 +52,20 @@ impl fmt::Debug for Witness {
 pub struct PrivateKey(Zeroizing<[u8; PrivateKey::BYTES]>);
 
 impl PrivateKey {
-    /// Length of the key in bytes: `Nsk` of DHKEM(X25519) (RFC 9180 section 7.1) and of X-Wing.
+    /// Length of a key in bytes: `Nsk` of DHKEM(X25519) (RFC 9180 section 7.1) and of X-Wing.
     pub const BYTES: usize = 32;
 
     /// Fills a new key in place.
     ///
     /// # Errors
-    /// Fails as `fill` does; the buffer is wiped.
+    /// When `fill` fails, with its error. The buffer is wiped.
     pub fn fill<E>(fill: impl FnOnce(&mut [u8; Self::BYTES]) -> Result<(), E>) -> Result<Self, E> {
         let mut key = PrivateKey(Zeroizing::new([0; Self::BYTES]));
         fill(&mut key.0)?;
         Ok(key)
     }
 
-    /// Returns the key itself.
+    /// Returns the key.
     pub fn expose(&self) -> &[u8; Self::BYTES] {
         &self.0
     }

@@ -30,8 +30,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::audit::log::{Audit, Book};
-use crate::audit::{self, Event};
+use crate::audit::log::AuditLog;
+use crate::audit::{self, Event, Sink};
 use crate::config::ServiceConfig;
 use crate::jetstream::{Broker, ConnectError};
 use crate::metrics::Metrics;
@@ -83,8 +83,8 @@ pub async fn run(
     let capacity = Arc::new(AnswerCapacity::default());
     let readiness = Arc::new(Readiness::new(setup.config.tenants.len(), capacity.clone()));
     let metrics = Arc::new(Metrics::new(setup.limits.keys().cloned(), &setup.config.admin.tenants));
-    let book = setup.book.take();
-    let ledger = open_ledger(&setup, book, &metrics);
+    let audit_sink = setup.audit_sink.take();
+    let ledger = open_ledger(&setup, audit_sink, &metrics);
     let config = Arc::new(setup.config);
     let bundle = Arc::new(ServedBundle::new(setup.bundle, ledger.audit.clone()));
     let self_tests = Arc::new(SelfTestResults::new(&setup.samples));
@@ -131,7 +131,7 @@ pub async fn run(
         ended => {
             // A chamber may still be building keys. It must not outlive this process.
             supervisor.stop().await;
-            ledger.audit.end().await;
+            ledger.audit.record_stop().await;
             return ended.map(drop);
         }
     };
@@ -175,7 +175,7 @@ impl Service {
         }
         let _ = self.settler.broker.client().drain().await;
         // After everything that writes lines: this one tells a reader that the chain is complete.
-        self.settler.ledger.audit.end().await;
+        self.settler.ledger.audit.record_stop().await;
         info!("stopped");
         ended
     }
@@ -214,7 +214,7 @@ impl Service {
 }
 
 /// Opens metrics, audit log, traces and activity, and records the start in them.
-fn open_ledger(setup: &Setup, book: Option<Book>, metrics: &Arc<Metrics>) -> Ledger {
+fn open_ledger(setup: &Setup, audit_sink: Option<Sink>, metrics: &Arc<Metrics>) -> Ledger {
     let (config, deployment) = (&setup.config, &setup.bundle.bundle.deployment);
     metrics.processes.slots(config.service.slots);
     for (circuit, limits) in &setup.limits {
@@ -226,10 +226,10 @@ fn open_ledger(setup: &Setup, book: Option<Book>, metrics: &Arc<Metrics>) -> Led
         program: env!("CARGO_PKG_VERSION").to_owned(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         slots: config.service.slots,
-        follows: book.as_ref().and_then(|book| book.follows),
+        follows: audit_sink.as_ref().and_then(|sink| sink.follows),
     };
-    let audit = Audit::begin(book, metrics);
-    audit.note(|| Event::Start(start));
+    let audit = AuditLog::start(audit_sink, metrics);
+    audit.record(|| Event::Start(start));
     Ledger {
         metrics: metrics.clone(),
         audit,

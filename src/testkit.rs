@@ -1,9 +1,8 @@
-//! Runs the vectors of `schemas/vectors/testkit/` through what serves and what submits: admission, the seal,
-//! the circuit and its proofs, a client's rules of acceptance, a bundle's checks.
+//! The test kit: runs the vectors of `schemas/vectors/testkit/` through service and client: admission, the seal, the
+//! circuit and its proofs, a client's rules of acceptance, a bundle's checks.
 //!
-//! The vectors were made by another implementation (`schemas/vectors/make.py`), and implementations in other
-//! languages are held to them as well; their form is in `schemas/README.md`. Each says in its first line what
-//! is to come of it, and most must fail.
+//! The vectors were made by another implementation (`schemas/vectors/make.py`), and implementations in other languages run
+//! them as well. `schemas/README.md` describes their form. Each states its verdict in its first line, and most must fail.
 
 mod answer;
 mod bundle;
@@ -15,7 +14,7 @@ use std::str::FromStr;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-/// One vector: its lines, in their order.
+/// A vector: its lines, in order.
 struct File {
     name: String,
     lines: Vec<(String, String)>,
@@ -24,11 +23,11 @@ struct File {
 impl File {
     fn parse(name: String, text: &str) -> Self {
         let text = text.strip_suffix('\n').unwrap_or_else(|| panic!("{name} does not end with a line's end"));
-        let pair = |line: &str| {
+        let mut lines = Vec::new();
+        for line in text.split('\n') {
             let (line_name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{name}: {line:?}"));
-            (line_name.to_owned(), value.to_owned())
-        };
-        let lines = text.split('\n').map(pair).collect();
+            lines.push((line_name.to_owned(), value.to_owned()));
+        }
         let file = File { name, lines };
         assert_eq!(file.lines[0].0, "expect", "{}: the verdict comes first", file.name);
         file
@@ -38,11 +37,11 @@ impl File {
         self.lines.iter().filter(move |line| line.0 == name).map(|line| line.1.as_str())
     }
 
-    /// The value of a line that stands at most once.
+    /// Returns the value of a line that occurs at most once.
     fn any(&self, name: &str) -> Option<&str> {
         let mut values = self.all(name);
         let value = values.next();
-        assert!(values.next().is_none(), "{}: {name} stands twice", self.name);
+        assert!(values.next().is_none(), "{}: {name} occurs twice", self.name);
         value
     }
 
@@ -75,7 +74,7 @@ impl File {
     }
 }
 
-/// The vectors of a folder, in the order of their names.
+/// Reads the vectors of a folder, by name.
 fn files(folder: &str) -> Vec<File> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/vectors/testkit").join(folder);
     let mut files: Vec<File> = std::fs::read_dir(&path)
@@ -90,7 +89,7 @@ fn files(folder: &str) -> Vec<File> {
     files
 }
 
-/// Judges all of a folder: every vector gets the verdict that it expects. How many there are of each.
+/// Checks that every vector of a folder gets the verdict that it states. Returns the number of each verdict.
 fn judge_all(folder: &str, mut judge: impl FnMut(&File) -> String) -> BTreeMap<String, usize> {
     let mut verdicts = BTreeMap::new();
     let mut wrong = Vec::new();

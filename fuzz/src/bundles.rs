@@ -74,7 +74,7 @@ fn assert_good(bundle: &Bundle) {
         assert!(key.open_until >= bundle.expires_at + JOB_LIFETIME_MAX + ANSWER_GRACE);
     }
     let expires = NOW + JOB_LIFETIME_MAX;
-    if let Some(key) = bundle.key_for(&Scheme::ALL, NOW, expires) {
+    if let Some(key) = bundle.key_for(&Scheme::STRONGEST_FIRST, NOW, expires) {
         assert!(key.seal_from <= NOW && NOW < key.seal_until && expires <= key.open_until);
     }
     for circuit in &bundle.circuits {

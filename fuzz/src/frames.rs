@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use sealprove::frame::{
-    self, BODY_BYTES_MAX, Event, HEAD_BYTES_MAX, JobHead, ORDER_BYTES, Order, PREFIX_BYTES, ReplyHead,
+    self, BODY_BYTES_MAX, ChamberEvent, HEAD_BYTES_MAX, JobHead, ORDER_BYTES, Order, PREFIX_BYTES, ReplyHead,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,7 +31,7 @@ pub fn of_reply(data: &[u8]) {
 
 /// The control connection: one event after the other.
 pub fn of_events(mut data: &[u8]) {
-    while let Some((_, _, rest)) = read::<Event>(data) {
+    while let Some((_, _, rest)) = read::<ChamberEvent>(data) {
         data = rest;
     }
 }

@@ -1,30 +1,29 @@
-//! Whether audit logs are as they were written: chain by chain, line by line. Pure.
+//! The check of audit logs: chain by chain, line by line. Pure.
 //!
-//! A chain shows every line that was changed, removed, inserted or moved. Two things it cannot show by itself:
-//! that its end was cut off, for which somebody has to know the hash of a later line; and that all of it was
-//! written anew, for which somebody has to know the hash of any line.
+//! A chain reveals every line that was changed, removed, inserted or moved. By itself it does not reveal a cut end, or a
+//! chain that was written again from its start. For that the auditor must know the hash of a later line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Event, Line};
+use super::line::{Event, Line};
 use crate::protocol::Sha256Digest;
 
 /// A file of an audit log.
 #[derive(Debug, Clone, Copy)]
 pub struct File<'a> {
-    /// What it is called in findings.
+    /// Name of the file in reports.
     pub name: &'a str,
-    /// All of it.
+    /// Contents of the file.
     pub bytes: &'a [u8],
 }
 
-/// Where a line stands.
+/// The place of a line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The file.
+    /// Name of the file.
     pub file: String,
-    /// The line in it, from 1.
+    /// Number of the line in it, from 1.
     pub line: usize,
 }
 
@@ -34,35 +33,35 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is not as it was written.
+/// A difference between the log and what the service wrote.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// It is no line of an audit log.
+    /// The line is not one of an audit log.
     Unreadable(Place),
-    /// A file ends within a line: its end was cut off, or the machine stopped.
+    /// The file ends within a line: its end was cut off, or the machine stopped.
     Torn(Place),
-    /// The line after it was made for another one in this place.
+    /// The line is not the one that the next line was made for.
     Changed(Place),
-    /// Lines are missing between two.
+    /// Lines are missing.
     Removed {
-        /// The chain.
+        /// Instance of the chain.
         instance: String,
-        /// The first that is missing.
+        /// Number of the first missing line.
         from: u64,
-        /// The last.
+        /// Number of the last missing line.
         to: u64,
     },
-    /// A line that its chain does not have.
+    /// The line does not belong to its chain.
     Inserted(Place),
-    /// A line that stands behind one that was written later.
+    /// The line stands behind one that was written later.
     Moved(Place),
-    /// The line that was expected is in no chain.
+    /// No line has the expected hash.
     NotThere(Sha256Digest),
-    /// It is there, and not the last of its chain.
+    /// The line with the expected hash is not the last of its chain.
     NotLast {
-        /// Which was expected.
+        /// Expected hash.
         expected: Sha256Digest,
-        /// Where it is.
+        /// Place of the line.
         place: Place,
     },
 }
@@ -70,7 +69,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Unreadable(place) => write!(f, "{place}: changed: it is no line of an audit log"),
+            Fault::Unreadable(place) => write!(f, "{place}: changed: it is not a line of an audit log"),
             Fault::Torn(place) => write!(f, "{place}: cut off in the middle of the line"),
             Fault::Changed(place) => {
                 write!(f, "{place}: changed: the line after it was made for another one")
@@ -86,51 +85,51 @@ impl fmt::Display for Fault {
                 write!(f, "{place}: out of order: it was written before the line above it")
             }
             Fault::NotThere(hash) => {
-                write!(f, "no line has the hash {hash}: the end is cut off, or all is new")
+                write!(f, "no line has the hash {hash}: the end is cut off, or the chain was written again")
             }
             Fault::NotLast { expected, place } => {
-                write!(f, "{place}: has the expected hash {expected}, and is not the last of its chain")
+                write!(f, "{place}: has the expected hash {expected}, but is not the last line of its chain")
             }
         }
     }
 }
 
-/// A chain as it was found.
+/// The summary of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// Which start of which service.
+pub struct ChainSummary {
+    /// Random id of the service's start.
     pub instance: String,
-    /// How many lines there are.
+    /// Number of lines.
     pub lines: usize,
-    /// How many events its lines say to be missing.
+    /// Number of events that its lines state as missing.
     pub lost: u64,
-    /// Whether it ends with the line that a service writes when it stops. Where it does not, the service still
-    /// runs, was killed, or the end is cut off.
+    /// True if it ends with the line that a service writes when it stops. If not, the service still runs, was killed, or
+    /// the end is cut off.
     pub is_ended: bool,
-    /// The hash of its last line: to be kept elsewhere, and expected the next time.
+    /// Hash of its last line. The auditor keeps it elsewhere, and expects it the next time.
     pub last: Sha256Digest,
-    /// The hash of the line that it says to follow, where that is in none of the files.
+    /// Hash of the line that it states to follow, if that line is in none of the files.
     pub follows_unseen: Option<Sha256Digest>,
 }
 
-/// What was found in some files.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// The chains, in the order in which they were found.
-    pub chains: Vec<Found>,
-    /// What is not as it was written; nothing, where all is whole.
+    /// Chains, by the time of their first lines.
+    pub chains: Vec<ChainSummary>,
+    /// Faults of all chains. Empty if the log is as it was written.
     pub faults: Vec<Fault>,
 }
 
-/// A line with its bytes' hash and its place.
+/// A line, with its place and the hash of its bytes.
 struct Entry {
     place: Place,
     hash: Sha256Digest,
     line: Line,
 }
 
-/// Checks the chains in these files, whichever way they are spread over them, and that each of the expected
-/// hashes is that of a chain's last line.
+/// Checks the chains in these files, however they are spread over them, and that each of the expected hashes is that of
+/// a chain's last line.
 pub fn verify(files: &[File<'_>], expected: &[Sha256Digest]) -> Report {
     let mut report = Report::default();
     let entries = read(files, &mut report.faults);
@@ -145,7 +144,7 @@ pub fn verify(files: &[File<'_>], expected: &[Sha256Digest]) -> Report {
     chains.sort_by_key(|(_, chain)| chain.first().map(|first| first.line.at_ms));
     for (instance, chain) in &chains {
         report.faults.extend(faults(instance, chain));
-        report.chains.extend(found(instance, chain, &known));
+        report.chains.extend(summary(instance, chain, &known));
     }
     for hash in expected {
         let at = entries.iter().find(|entry| entry.hash == *hash);
@@ -161,11 +160,13 @@ pub fn verify(files: &[File<'_>], expected: &[Sha256Digest]) -> Report {
     report
 }
 
-/// The lines of all files, in the order of their first lines in their chains: clocks may have been set back.
+/// Reads the lines of all files. Files are sorted by the number of their first line and not by time, since a clock may
+/// have been set back.
 fn read(files: &[File<'_>], faults: &mut Vec<Fault>) -> Vec<Entry> {
     let mut read: Vec<Vec<Entry>> = files.iter().map(|file| read_file(*file, faults)).collect();
-    let place = |entry: &Entry| (entry.line.instance.clone(), entry.line.seq);
-    read.sort_by_cached_key(|entries| entries.first().map(place));
+    read.sort_by_cached_key(|entries| {
+        entries.first().map(|entry| (entry.line.instance.clone(), entry.line.seq))
+    });
     read.into_iter().flatten().collect()
 }
 
@@ -185,23 +186,13 @@ fn read_file(file: File<'_>, faults: &mut Vec<Fault>) -> Vec<Entry> {
     entries
 }
 
-/// What is wrong with a chain, whose lines stand in the order in which they were read.
+/// Returns the faults of a chain, whose lines are in the order in which they were read.
 fn faults(instance: &str, chain: &[&Entry]) -> Vec<Fault> {
     let mut by_seq: BTreeMap<u64, Vec<&Entry>> = BTreeMap::new();
     for entry in chain {
         by_seq.entry(entry.line.seq).or_default().push(entry);
     }
-    let mut faults = Vec::new();
-    // Of several lines of one number, that one is the chain's which the next was made for.
-    let mut kept: Vec<&Entry> = Vec::new();
-    for (seq, entries) in &by_seq {
-        let wanted: Vec<Sha256Digest> =
-            by_seq.get(&(seq + 1)).into_iter().flatten().map(|e| e.line.prev).collect();
-        let own = entries.iter().position(|entry| wanted.contains(&entry.hash)).unwrap_or(0);
-        kept.push(entries[own]);
-        let others = entries.iter().enumerate().filter(|(index, _)| *index != own);
-        faults.extend(others.map(|(_, entry)| Fault::Inserted(entry.place.clone())));
-    }
+    let (kept, mut faults) = sort_out_inserted(&by_seq);
     let mut next = 0;
     for entry in &kept {
         if entry.line.seq > next {
@@ -222,12 +213,30 @@ fn faults(instance: &str, chain: &[&Entry]) -> Vec<Fault> {
     faults
 }
 
-/// A first line follows none, and says that a service has started.
+/// Keeps one line of each number: the one that the next line was made for. The others were inserted.
+fn sort_out_inserted<'a>(by_seq: &BTreeMap<u64, Vec<&'a Entry>>) -> (Vec<&'a Entry>, Vec<Fault>) {
+    let (mut kept, mut faults) = (Vec::new(), Vec::new());
+    for (seq, entries) in by_seq {
+        let next = by_seq.get(&(seq + 1));
+        let wanted: Vec<Sha256Digest> = next.into_iter().flatten().map(|entry| entry.line.prev).collect();
+        let own = entries.iter().position(|entry| wanted.contains(&entry.hash)).unwrap_or(0);
+        for (index, entry) in entries.iter().enumerate() {
+            if index == own {
+                kept.push(*entry);
+            } else {
+                faults.push(Fault::Inserted(entry.place.clone()));
+            }
+        }
+    }
+    (kept, faults)
+}
+
+/// Returns whether this is the first line of a chain: it follows none, and states that a service has started.
 fn is_first(entry: &Entry) -> bool {
     entry.line.prev == Sha256Digest::ZERO && matches!(entry.line.event, Event::Start(_))
 }
 
-/// The lines of a chain that stand behind a later one.
+/// Returns the lines of a chain that stand behind a later one.
 fn moved(chain: &[&Entry], kept: &[&Entry]) -> Vec<Fault> {
     let kept: BTreeSet<&Place> = kept.iter().map(|entry| &entry.place).collect();
     let mut latest = None;
@@ -241,13 +250,13 @@ fn moved(chain: &[&Entry], kept: &[&Entry]) -> Vec<Fault> {
     moved
 }
 
-fn found(instance: &str, chain: &[&Entry], known: &BTreeSet<Sha256Digest>) -> Option<Found> {
+fn summary(instance: &str, chain: &[&Entry], known: &BTreeSet<Sha256Digest>) -> Option<ChainSummary> {
     let last = chain.iter().max_by_key(|entry| entry.line.seq)?;
     let follows = chain.iter().find_map(|entry| match &entry.line.event {
         Event::Start(start) => start.follows,
         _ => None,
     });
-    Some(Found {
+    Some(ChainSummary {
         instance: instance.to_owned(),
         lines: chain.len(),
         lost: chain.iter().map(|entry| entry.line.lost).sum(),
@@ -259,13 +268,14 @@ fn found(instance: &str, chain: &[&Entry], known: &BTreeSet<Sha256Digest>) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Chain, Key, Start};
+    use super::super::chain::Chain;
+    use super::super::line::{Key, Start};
     use super::*;
     use crate::protocol::{Scheme, UnixMillis};
 
     const INSTANCE: &str = "00112233445566778899aabbccddeeff";
 
-    /// A chain of `lines` lines, the last of which is a stop.
+    /// Makes a chain of `lines` lines, the last of which is a stop.
     fn chain(instance: &str, lines: usize) -> Vec<Vec<u8>> {
         let mut chain = Chain::new(instance.to_owned());
         let (deployment, host) = ("lab".parse().unwrap(), "host".to_owned());
@@ -295,11 +305,11 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_nobody_touched_is_whole() {
+    fn an_untouched_chain_has_no_faults() {
         let lines = chain(INSTANCE, 10);
         assert_eq!(faults_of(&lines), Vec::<String>::new());
         let (first, second) = (lines[..4].concat(), lines[4..].concat());
-        // In whichever order its files are named.
+        // The order of the files makes no difference.
         let files = [File { name: "b", bytes: &second }, File { name: "a", bytes: &first }];
         let report = verify(&files, &[Sha256Digest::hash(lines[9].strip_suffix(b"\n").unwrap())]);
         assert_eq!(report.faults, vec![]);
@@ -346,11 +356,11 @@ mod tests {
 
         let mut foreign = chain(INSTANCE, 10);
         foreign.insert(5, b"{\"event\":\"job\"}\n".to_vec());
-        assert!(at("6: changed: it is no line")(&faults_of(&foreign)), "{:?}", faults_of(&foreign));
+        assert!(at("6: changed: it is not a line")(&faults_of(&foreign)), "{:?}", faults_of(&foreign));
     }
 
     #[test]
-    fn an_end_that_is_cut_off_is_seen_by_whoever_knows_the_last_hash() {
+    fn a_cut_end_is_detected_by_an_auditor_who_knows_the_last_hash() {
         let lines = chain(INSTANCE, 10);
         let last = Sha256Digest::hash(lines[9].strip_suffix(b"\n").unwrap());
         let cut = lines[..7].concat();
@@ -370,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it_written_anew_is_seen_by_whoever_knows_any_hash() {
+    fn a_chain_that_is_written_again_is_detected_by_an_auditor_who_knows_a_hash() {
         let (old, new) = (chain(INSTANCE, 10), chain(INSTANCE, 11));
         let last = Sha256Digest::hash(old[9].strip_suffix(b"\n").unwrap());
         let report = verify(&[File { name: "f", bytes: &new.concat() }], &[last]);

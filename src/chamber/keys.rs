@@ -1,7 +1,7 @@
-//! The private keys, in pages of their own: private, locked, kept out of dumps.
+//! The private keys, in pages of their own: private, locked in memory, kept out of dumps.
 //!
-//! A forked job process has its own copy of these pages, so it can wipe and unmap them without
-//! touching anybody else's (secret memory that is shared between processes could not be wiped so).
+//! A forked job process has its own copy of these pages, so it can wipe and unmap them without touching the chamber's. A
+//! job process could not do that with pages that all processes share.
 
 use std::ffi::OsStr;
 use std::fs::{File, Permissions};
@@ -12,12 +12,13 @@ use std::ptr::NonNull;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
-use super::{ChamberError, stack};
+use super::error::ChamberError;
+use super::stack;
 use crate::frame::ReadyKey;
 use crate::protocol::{KeyId, Scheme, key_id, public_key};
 use crate::secret::PrivateKey;
 
-/// What the name of a destroyed key ends in.
+/// Extension of the file that records a destroyed key.
 const DESTROYED: &str = "destroyed";
 
 /// The private keys of the deployment, by id.
@@ -29,17 +30,20 @@ pub(super) struct LockedKeys {
 }
 
 impl LockedKeys {
-    /// Reads every `<id>.<scheme>` file of a folder, 32 raw bytes each, straight into locked pages, and leaves
-    /// nothing of them elsewhere: every public key is derived once, to compare it with its name.
+    /// Reads every `<id>.<scheme>` file of a folder, 32 raw bytes each, straight into locked pages.
+    ///
+    /// Every public key is derived once, to compare its id with the name of the file. The stack that this leaves behind is
+    /// wiped.
     pub(super) fn load(folder: &Path) -> Result<Self, ChamberError> {
         let loaded = Self::load_below(folder);
         stack::wipe_below();
         loaded
     }
 
+    // A frame of its own, which lies below the caller's and is wiped there.
     #[inline(never)]
     fn load_below(folder: &Path) -> Result<Self, ChamberError> {
-        let KeyFiles { private, destroyed } = KeyFiles::of(folder)?;
+        let KeyFiles { private, destroyed } = KeyFiles::list(folder)?;
         let mut keys = Self::map(private.len() * PrivateKey::BYTES)?;
         keys.destroyed = destroyed;
         for (scheme, path) in private {
@@ -50,11 +54,11 @@ impl LockedKeys {
     }
 
     fn map(bytes: usize) -> Result<Self, ChamberError> {
-        let error = |source: rustix::io::Errno| ChamberError::Os {
+        let failed = |source: rustix::io::Errno| ChamberError::Os {
             step: "map pages for the keys",
             source: source.into(),
         };
-        // SAFETY: a new anonymous mapping, which nobody else knows of.
+        // SAFETY: a new anonymous mapping, which no other code refers to.
         let pages = unsafe {
             rustix::mm::mmap_anonymous(
                 std::ptr::null_mut(),
@@ -63,12 +67,12 @@ impl LockedKeys {
                 MapFlags::PRIVATE,
             )
         };
-        let pages =
-            NonNull::new(pages.map_err(error)?.cast::<u8>()).ok_or(error(rustix::io::Errno::NOMEM))?;
+        let pages = pages.map_err(failed)?.cast::<u8>();
+        let pages = NonNull::new(pages).ok_or(failed(rustix::io::Errno::NOMEM))?;
         // SAFETY: the range was just mapped.
         unsafe {
-            rustix::mm::mlock(pages.as_ptr().cast(), bytes).map_err(error)?;
-            rustix::mm::madvise(pages.as_ptr().cast(), bytes, Advice::LinuxDontDump).map_err(error)?;
+            rustix::mm::mlock(pages.as_ptr().cast(), bytes).map_err(failed)?;
+            rustix::mm::madvise(pages.as_ptr().cast(), bytes, Advice::LinuxDontDump).map_err(failed)?;
         }
         Ok(LockedKeys { pages, bytes, ready: Vec::new(), destroyed: Vec::new() })
     }
@@ -76,7 +80,7 @@ impl LockedKeys {
     fn slot(&self, index: usize) -> &[u8; PrivateKey::BYTES] {
         let offset = index * PrivateKey::BYTES;
         assert!(offset + PrivateKey::BYTES <= self.bytes, "a key lies in its pages");
-        // SAFETY: inside the mapping, which lives as long as `self`; any bytes are a valid array.
+        // SAFETY: inside the mapping, which lives as long as `self`. Any bytes are a valid array.
         unsafe { &*self.pages.as_ptr().add(offset).cast() }
     }
 
@@ -87,18 +91,18 @@ impl LockedKeys {
         unsafe { &mut *self.pages.as_ptr().add(offset).cast() }
     }
 
-    /// Reads one file without a buffer in between, and says its key's id.
+    /// Reads one file without a buffer in between, which would be one more copy of the key. Returns the key's id.
     fn read_into(&mut self, index: usize, scheme: Scheme, path: &Path) -> Result<KeyId, ChamberError> {
         let refuse = |reason: String| ChamberError::Keys { path: path.to_owned(), reason };
         let mut file = File::open(path).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied => refuse(
-                "this user may not read it; give it to the service's group and to nobody else (chgrp, chmod 0640)"
+                "this user may not read it; give it to the service's group and to no other (chgrp, chmod 0640)"
                     .to_owned(),
             ),
             _ => refuse(error.to_string()),
         })?;
         let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
-        if readable_by_others(&metadata.permissions()) {
+        if is_readable_by_others(&metadata.permissions()) {
             return Err(refuse(
                 "others can read it; run chmod o-rwx on it, and consider it disclosed".to_owned(),
             ));
@@ -110,14 +114,15 @@ impl LockedKeys {
             )));
         }
         file.read_exact(self.slot_mut(index)).map_err(|error| refuse(error.to_string()))?;
-        let id = self.copy_of(index, |private| key_id(scheme, &public_key(scheme, private)));
+        let id = self.with_copy(index, |private| key_id(scheme, &public_key(scheme, private)));
         if path.file_stem() != Some(OsStr::new(id.as_str())) {
-            return Err(refuse(format!("holds the key {id}, which is not its name")));
+            return Err(refuse(format!("it holds the key {id}, which is not its name; rename it")));
         }
         Ok(id)
     }
 
-    fn copy_of<T>(&self, index: usize, read: impl FnOnce(&PrivateKey) -> T) -> T {
+    /// Lends a copy of a key, which is wiped afterwards.
+    fn with_copy<T>(&self, index: usize, read: impl FnOnce(&PrivateKey) -> T) -> T {
         let filled = PrivateKey::fill(|key| {
             key.copy_from_slice(self.slot(index));
             Ok::<_, std::convert::Infallible>(())
@@ -126,52 +131,54 @@ impl LockedKeys {
         read(&private)
     }
 
-    /// The keys that are there.
+    /// Returns the keys that seals can be opened with.
     pub(super) fn ready(&self) -> Vec<ReadyKey> {
         self.ready.clone()
     }
 
-    /// The keys that were there once.
+    /// Returns the keys that were destroyed.
     pub(super) fn destroyed(&self) -> &[KeyId] {
         &self.destroyed
     }
 
-    /// Lends a key and its scheme to `read`; `None` when it is not there.
+    /// Lends a key and its scheme to `read`. Returns `None` if the chamber does not have the key.
     pub(super) fn with<T>(&self, id: &KeyId, read: impl FnOnce(Scheme, &PrivateKey) -> T) -> Option<T> {
         let index = self.ready.iter().position(|key| key.id == *id)?;
-        Some(self.copy_of(index, |private| read(self.ready[index].scheme, private)))
+        Some(self.with_copy(index, |private| read(self.ready[index].scheme, private)))
     }
 
     /// Wipes and unmaps this process's copy of the keys.
     ///
     /// # Safety
-    /// Nobody may call another method afterwards: a forked job process calls this once, and the pages
-    /// are never read again.
+    /// No other method may be called afterwards. A forked job process calls this once and never reads the pages again.
     pub(super) unsafe fn forget(&self) {
         for offset in 0..self.bytes {
-            // SAFETY: inside the mapping; volatile, so that it is not left out.
+            // SAFETY: inside the mapping. Volatile, so the compiler may not leave the write out.
             unsafe { self.pages.as_ptr().add(offset).write_volatile(0) };
         }
         std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
-        // SAFETY: the whole mapping, and nobody reads it again.
+        // Best effort: the pages are wiped already.
+        // SAFETY: it is the whole mapping, which is never read again.
         let _ = unsafe { rustix::mm::munmap(self.pages.as_ptr().cast(), self.bytes) };
     }
 }
 
-/// What a folder of keys says by the names of its files.
+/// The files of a folder of keys.
 struct KeyFiles {
-    /// The private keys, in the order of their names.
+    /// Files of private keys, by name.
     private: Vec<(Scheme, PathBuf)>,
-    /// The keys whose private half is gone: `<id>.destroyed`, as `sealprove keys destroy` leaves them.
+    /// Keys whose private half is gone. `sealprove keys destroy` leaves a file `<id>.destroyed`.
     destroyed: Vec<KeyId>,
 }
 
 impl KeyFiles {
-    fn of(folder: &Path) -> Result<Self, ChamberError> {
+    fn list(folder: &Path) -> Result<Self, ChamberError> {
         let refuse = |reason: String| ChamberError::Keys { path: folder.to_owned(), reason };
         let entries = std::fs::read_dir(folder).map_err(|error| refuse(error.to_string()))?;
-        let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-        let mut paths = paths.collect::<Result<Vec<_>, _>>().map_err(|error| refuse(error.to_string()))?;
+        let mut paths = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| refuse(error.to_string()))?;
         paths.sort();
         let mut files = KeyFiles { private: Vec::new(), destroyed: Vec::new() };
         for path in paths {
@@ -183,7 +190,8 @@ impl KeyFiles {
                 files.destroyed.extend(id);
             }
         }
-        // A destruction that was interrupted: what is named as destroyed is not there, whatever lies beside it.
+        // A destruction may have been interrupted: a key that is recorded as destroyed is not used, even if its private
+        // half is still there.
         files.private.retain(|(_, path)| {
             let id = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
             !files.destroyed.iter().any(|destroyed| destroyed.as_str() == id)
@@ -197,6 +205,6 @@ impl KeyFiles {
     }
 }
 
-fn readable_by_others(permissions: &Permissions) -> bool {
+fn is_readable_by_others(permissions: &Permissions) -> bool {
     permissions.mode() & 0o007 != 0
 }

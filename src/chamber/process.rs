@@ -1,10 +1,13 @@
-//! A job process: one job, from the sealed frame to the sealed answer. It is forked, and leaves only by
-//! `_exit`.
+//! A job process: one job, from the sealed frame to the sealed answer. It is forked, and ends only by `_exit`.
 //!
-//! The order is the point. First every descriptor but its own connection is closed, limits are set, the
-//! threads are made and the process locks itself; then the frame is read and opened, which is the only code
-//! that touches both a key and foreign bytes; then the keys and the stack below are wiped and the lock is
-//! tightened; and only then is the witness looked at. Randomness comes from the operating system alone.
+//! The order of its steps is what protects keys and neighbours:
+//!
+//! 1. Close every descriptor but its own connection, set limits, start threads, lock the process.
+//! 2. Read the frame and open its seal. No other code touches both a key and foreign bytes.
+//! 3. Wipe the keys and the stack below, and tighten the lock.
+//! 4. Check the witness, prove, verify, seal the answer.
+//!
+//! Randomness comes from the operating system alone.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,10 +16,12 @@ use std::time::Instant;
 
 use rustix::process::Pid;
 
-use super::{Loaded, LoadedCircuit, allocator, limits, stack};
+use super::exit::exit;
+use super::loaded::{Loaded, LoadedCircuit};
+use super::{allocator, limits, stack};
 use crate::circuit::{InvalidWitness, Proof};
 use crate::config::Sandbox;
-use crate::frame::{self, Exit, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead, STACK_BYTES};
+use crate::frame::{self, FrameError, JobExit, JobHead, Order, PREFIX_BYTES, ReplyHead, STACK_BYTES};
 use crate::protocol::{
     ANSWER_MEDIA_TYPE, Answer, AnswerBinding, AnswerMode, CLOCK_SKEW_MAX, Code, JobHeader, JobSubject,
     Opened, SealError, Timings, UnixSeconds, millis, open,
@@ -27,31 +32,26 @@ use crate::secret::Witness;
 /// Runs one job and exits.
 pub(super) fn run(connection: OwnedFd, order: &Order, chamber: Pid, loaded: &Loaded) -> ! {
     std::panic::set_hook(Box::new(|panic| {
-        // The place, never the payload: a panic message may hold a value of the witness.
+        // The place, and never the message: it may contain a value of the witness.
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
         eprintln!("job process {}: panic at {}", std::process::id(), place.unwrap_or_default());
-        exit(Exit::Panicked);
+        exit(JobExit::Panicked);
     }));
     limits::name_process(c"sealprove-job");
     let connection = keep_only(connection);
-    let Ok(pool) = prepare(order, chamber, loaded) else { exit(Exit::NotStarted) };
-    let Ok((head, payload)) = read_frame(&connection) else { exit(Exit::BadFrame) };
+    let Ok(pool) = prepare(order, chamber, loaded) else { exit(JobExit::NotStarted) };
+    let Ok((head, payload)) = read_frame(&connection) else { exit(JobExit::BadFrame) };
 
-    let job = Job::new(head, loaded);
+    let job = ForkedJob::new(head, loaded);
     let opened = open_and_forget_keys(&job, &payload, loaded);
     let reply = pool.install(|| job.answer(opened, &payload));
     match (&connection).write_all(&reply) {
-        Ok(()) => exit(Exit::Answered),
-        Err(_) => exit(Exit::BadFrame),
+        Ok(()) => exit(JobExit::Answered),
+        Err(_) => exit(JobExit::BadFrame),
     }
 }
 
-pub(super) fn exit(status: Exit) -> ! {
-    // SAFETY: always. No destructor and no exit handler of the chamber may run here.
-    unsafe { libc::_exit(status as i32) }
-}
-
-/// Limits this process, makes its threads, and locks it.
+/// Limits this process, starts its threads, and locks it.
 fn prepare(
     order: &Order,
     chamber: Pid,
@@ -60,11 +60,11 @@ fn prepare(
     limits::limit_job(order, chamber, loaded.birth_bytes)?;
     allocator::end_when_refused();
     if loaded.sandbox == Sandbox::On {
-        sandbox::part_job()?;
+        sandbox::isolate_job()?;
     }
     let (threads, stack) = (usize::try_from(order.threads)?, usize::try_from(STACK_BYTES)?);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(stack).build()?;
-    // Until each of them has run something, it is still being set up by calls that are on no list.
+    // A thread that has run something is set up. Before that it makes calls that are on no list.
     pool.broadcast(|_| ());
     if loaded.sandbox == Sandbox::On {
         sandbox::lock_sealed_job()?;
@@ -72,14 +72,16 @@ fn prepare(
     Ok(pool)
 }
 
-/// Makes the connection descriptor 0 and closes all others but the standard streams: a sibling's
-/// connection kept open would hide its end, and the control connection is not ours to read.
+/// Makes the connection descriptor 0, and closes all others except the standard streams.
+///
+/// A copy of a sibling's connection would hide its end from the service, and with the control connection a hostile witness
+/// could forge events.
 fn keep_only(connection: OwnedFd) -> File {
-    // SAFETY: plain system calls; every descriptor that is closed here belongs to values of the chamber
-    // that this process never touches again, since it leaves by `_exit`.
+    // SAFETY: plain system calls. Every descriptor that is closed here belongs to values of the chamber, which this process
+    // never uses or drops, since it ends by `_exit`.
     unsafe {
         if libc::dup2(connection.as_raw_fd(), 0) != 0 || libc::close_range(3, libc::c_uint::MAX, 0) != 0 {
-            exit(Exit::NotStarted);
+            exit(JobExit::NotStarted);
         }
         std::mem::forget(connection);
         File::from_raw_fd(0)
@@ -97,25 +99,28 @@ fn read_frame(mut connection: &File) -> Result<(JobHead, Vec<u8>), FrameError> {
     Ok((frame::head(&head)?, payload))
 }
 
-/// What came of opening: the witness and the secret of its answer, or a refusal that nobody can seal.
+/// The result of opening: the witness with the secret of its answer, and the time it took in milliseconds; or a refusal,
+/// which cannot be sealed.
 type Opening = Result<(Opened, u64), Code>;
 
-/// Opens the seal, and leaves no key behind: neither in its pages nor on the stack. From here on the process
-/// can do nothing but compute and answer.
-fn open_and_forget_keys(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Opening {
+/// Opens the seal, and leaves no key behind, neither in its pages nor on the stack. From then on the process can only
+/// compute and answer.
+fn open_and_forget_keys(job: &ForkedJob<'_>, payload: &[u8], loaded: &Loaded) -> Opening {
     let started = Instant::now();
     let opened = open_below(job, payload, loaded);
+    // Also after a failure: a forged seal must not leave a key for code that runs later.
     stack::wipe_below();
-    // SAFETY: this process never asks for a key again.
+    // SAFETY: this process never uses a key again.
     unsafe { loaded.keys.forget() };
     if loaded.sandbox == Sandbox::On && sandbox::lock_open_job().is_err() {
-        exit(Exit::NotStarted);
+        exit(JobExit::NotStarted);
     }
     opened.map(|opened| (opened, millis(started.elapsed())))
 }
 
+// A frame of its own, which lies below the caller's and is wiped there.
 #[inline(never)]
-fn open_below(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Result<Opened, Code> {
+fn open_below(job: &ForkedJob<'_>, payload: &[u8], loaded: &Loaded) -> Result<Opened, Code> {
     let (keys, id) = (&loaded.keys, &job.header.key);
     match keys.with(id, |scheme, private| open(scheme, private, &job.info, payload)) {
         Some(opened) => opened.map_err(|SealError| Code::UnsealFailed),
@@ -124,8 +129,8 @@ fn open_below(job: &Job<'_>, payload: &[u8], loaded: &Loaded) -> Result<Opened, 
     }
 }
 
-/// A job as its process knows it, before and after it is open.
-struct Job<'a> {
+/// The job of this process, sealed or open.
+struct ForkedJob<'a> {
     header: JobHeader,
     info: Vec<u8>,
     attempt: u32,
@@ -133,7 +138,7 @@ struct Job<'a> {
     circuit: Option<&'a LoadedCircuit>,
 }
 
-/// Why there is no proof: a code, and for the client alone, where.
+/// The reason for which there is no proof: a code, and for the client alone the place of a fault in its witness.
 struct Refused {
     code: Code,
     detail: Option<InvalidWitness>,
@@ -145,7 +150,7 @@ impl From<Code> for Refused {
     }
 }
 
-impl<'a> Job<'a> {
+impl<'a> ForkedJob<'a> {
     fn new(head: JobHead, loaded: &'a Loaded) -> Self {
         let circuit = loaded.circuits.get(&head.circuit);
         let header = JobHeader {
@@ -165,7 +170,7 @@ impl<'a> Job<'a> {
         Job { header, info, attempt: head.attempt, timings, circuit }
     }
 
-    /// The reply's frame.
+    /// Answers the job. Returns the frame of the reply.
     fn answer(mut self, opened: Opening, payload: &[u8]) -> Vec<u8> {
         let (Opened { witness, answer_secret, scheme }, opened_ms) = match opened {
             Ok(opened) => opened,
@@ -220,6 +225,7 @@ impl<'a> Job<'a> {
             self.circuit.map_or(frame::BODY_BYTES_MAX, |loaded| loaded.descriptor.answer_bytes_max as usize);
         let mut document = answer.to_json();
         let mut code = answer.code();
+        // The bundle states this limit, and the broker may refuse a larger message.
         if document.len() > answer_bytes_max {
             code = Code::WitnessTooLarge;
             document = self.document(Err(code.into())).to_json();
@@ -236,7 +242,7 @@ impl<'a> Job<'a> {
         frame::encode(&head, &payload)
     }
 
-    /// The answer's document. Where a witness is wrong is said only under a seal.
+    /// Writes the document of the answer. The place of a fault in the witness goes into a sealed answer only.
     fn document(&self, proved: Result<Proof, Refused>) -> Answer {
         let subject = &self.header.subject;
         match proved {
@@ -253,7 +259,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The proof as the answer's reader may see it: an open answer has readers besides the client.
+    /// Redacts the output for an open answer, which anyone on the broker can read.
     fn shown(&self, mut proof: Proof) -> Proof {
         if let (AnswerMode::Open, Some(loaded)) = (self.header.answer, self.circuit) {
             proof.output = proof.output.map(|output| loaded.circuit.redact(output));
@@ -261,6 +267,7 @@ impl<'a> Job<'a> {
         proof
     }
 
+    /// Writes a reply in clear: without the job's secret there is nothing to seal it with.
     fn reply_unopened(&self, code: Code) -> Vec<u8> {
         let head = ReplyHead {
             code,

@@ -36,7 +36,7 @@ impl Default for ClientConfig {
             prefix: Subjects::default(),
             identity: None,
             state: None,
-            schemes: Scheme::ALL.to_vec(),
+            schemes: Scheme::STRONGEST_FIRST.to_vec(),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Whether keys or bundle have changed on disk. A service that has locked itself cannot look; the launcher can,
-//! and looks at names, sizes and times alone. It does so every other second rather than have the kernel tell: a
-//! mounted Secret changes by a symbolic link, a network file system tells nobody.
+//! Watching keys and bundle for changes on disk, for a service that has locked itself and cannot look.
+//!
+//! It compares names, sizes and times, and opens no key. It does so every other second rather than by inotify(7): a mounted
+//! Secret changes through a symbolic link, and a network file system reports no changes.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,31 +9,31 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often it is looked.
-const LOOK: Duration = Duration::from_secs(2);
-/// The largest bundle, in bytes.
+/// Interval between two checks.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// Largest bundle, in bytes.
 const BUNDLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What changes while a service runs.
+/// The files that are watched.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// The folder of private keys.
+    /// Folder of private keys.
     pub keys: PathBuf,
-    /// The signed bundle.
+    /// Signed bundle.
     pub bundle: PathBuf,
 }
 
-/// What has changed: one byte to the service.
+/// A notice to the service that something has changed. It is one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// The folder of keys: the next chamber has others.
+    /// The folder of keys has changed. The next chamber will have other keys.
     Keys,
-    /// The bundle: its bytes lie where [`Launcher::bundle`](super::Launcher::bundle) says.
+    /// The bundle has changed. There is a copy at [`Launcher::bundle`](super::Launcher::bundle).
     Bundle,
 }
 
 impl Notice {
-    /// The byte that says it.
+    /// Returns the byte of the notice.
     pub fn to_byte(self) -> u8 {
         match self {
             Notice::Keys => b'k',
@@ -40,142 +41,148 @@ impl Notice {
         }
     }
 
-    /// Reads the byte; `None` where it is not one.
+    /// Reads the byte of a notice. Returns `None` for any other.
     pub fn from_byte(byte: u8) -> Option<Self> {
         [Notice::Keys, Notice::Bundle].into_iter().find(|notice| notice.to_byte() == byte)
     }
 }
 
-/// Looks from time to time.
-pub(super) struct Changes {
+/// A watcher that checks from time to time.
+pub(super) struct ChangeWatcher {
     watched: Watched,
-    /// Where a changed bundle is laid for the service.
-    laid: PathBuf,
-    keys: Seen,
-    bundle: Seen,
-    next_look: Instant,
+    /// Path of the bundle's copy that the service may read.
+    copy_path: PathBuf,
+    keys: Snapshots,
+    bundle: Snapshots,
+    next_check: Instant,
 }
 
-impl Changes {
-    pub(super) fn of(watched: Watched, laid: PathBuf) -> Self {
-        let keys = Seen::new(look_into(&watched.keys));
-        // What the service has read may have changed since: the first look always tells.
-        let bundle = Seen { told: Vec::new(), ..Seen::new(look_at(&watched.bundle)) };
-        Changes { watched, laid, keys, bundle, next_look: Instant::now() + LOOK }
+impl ChangeWatcher {
+    pub(super) fn new(watched: Watched, copy_path: PathBuf) -> Self {
+        let keys = Snapshots::new(folder(&watched.keys));
+        // The service read the bundle before this process started, so the first check always reports it.
+        let bundle = Snapshots { reported: Vec::new(), latest: file(&watched.bundle) };
+        ChangeWatcher { watched, copy_path, keys, bundle, next_check: Instant::now() + INTERVAL }
     }
 
-    /// How long it is until the next look.
-    pub(super) fn left(&self) -> Duration {
-        self.next_look.saturating_duration_since(Instant::now())
+    /// Returns the time until the next check.
+    pub(super) fn time_left(&self) -> Duration {
+        self.next_check.saturating_duration_since(Instant::now())
     }
 
-    /// What has changed since the last look, if it is time for one.
-    pub(super) fn look(&mut self) -> Vec<Notice> {
-        if !self.left().is_zero() {
+    /// Checks, if it is time. Returns what has changed.
+    pub(super) fn check(&mut self) -> Vec<Notice> {
+        if !self.time_left().is_zero() {
             return Vec::new();
         }
-        self.next_look = Instant::now() + LOOK;
+        self.next_check = Instant::now() + INTERVAL;
         let mut notices = Vec::new();
-        // The bundle first: keys that came with it are what it lists.
-        if self.bundle.has_changed(look_at(&self.watched.bundle)) {
-            match lay(&self.watched.bundle, &self.laid) {
+        // The bundle first: it may list keys that have come with it.
+        if self.bundle.has_changed(file(&self.watched.bundle)) {
+            match publish_copy(&self.watched.bundle, &self.copy_path) {
                 Ok(()) => notices.push(Notice::Bundle),
                 Err(cause) => {
-                    tracing::error!(%cause, "the changed bundle cannot be read");
-                    self.bundle.told.clear();
+                    let path = self.watched.bundle.display();
+                    tracing::error!(%path, %cause, "the changed bundle cannot be read; it is tried again");
+                    self.bundle.reported.clear();
                 }
             }
         }
-        if self.keys.has_changed(look_into(&self.watched.keys)) {
+        if self.keys.has_changed(folder(&self.watched.keys)) {
             notices.push(Notice::Keys);
         }
         notices
     }
 }
 
-/// What can be seen of a file without reading it; of a link, what it leads to.
+/// The properties of a file that can be read without opening it. For a link, those of its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Shape {
+struct Fingerprint {
     name: OsString,
-    file: (u64, u64),
+    /// Device and inode.
+    inode: (u64, u64),
     bytes: u64,
-    changed: (i64, i64),
+    /// Time of the last modification, in seconds and nanoseconds.
+    modified: (i64, i64),
 }
 
-/// What was seen, and what of it the service knows.
-struct Seen {
-    told: Vec<Shape>,
-    last: Vec<Shape>,
+/// Two snapshots of the same files: the one that was reported, and the latest.
+struct Snapshots {
+    reported: Vec<Fingerprint>,
+    latest: Vec<Fingerprint>,
 }
 
-impl Seen {
-    fn new(shapes: Vec<Shape>) -> Self {
-        Seen { told: shapes.clone(), last: shapes }
+impl Snapshots {
+    fn new(snapshot: Vec<Fingerprint>) -> Self {
+        Snapshots { reported: snapshot.clone(), latest: snapshot }
     }
 
-    /// Only what two looks have found alike: files that are just being written are not yet a change.
-    fn has_changed(&mut self, now: Vec<Shape>) -> bool {
-        let is_settled = self.last == now;
-        self.last = now;
-        let has_changed = is_settled && self.told != self.last;
+    /// Takes a new snapshot. Returns whether there is a change to report: one that two snapshots in a row agree on, since
+    /// files may be half written.
+    fn has_changed(&mut self, now: Vec<Fingerprint>) -> bool {
+        let is_settled = self.latest == now;
+        self.latest = now;
+        let has_changed = is_settled && self.reported != self.latest;
         if has_changed {
-            self.told.clone_from(&self.last);
+            self.reported.clone_from(&self.latest);
         }
         has_changed
     }
 }
 
-/// The files of a folder that a chamber looks at; none, while it cannot be read. What is said of keys in JSON is
-/// for bundles alone.
-fn look_into(folder: &Path) -> Vec<Shape> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
-    let looked_at = paths.filter(|path| path.extension().is_none_or(|extension| extension != "json"));
-    let mut shapes: Vec<Shape> = looked_at.flat_map(|path| look_at(&path)).collect();
-    shapes.sort_by(|one, two| one.name.cmp(&two.name));
-    shapes
+/// Takes a snapshot of a folder of keys. A folder that cannot be read is empty. JSON files are left out: they describe keys
+/// to the operator's commands, and no chamber reads them.
+fn folder(path: &Path) -> Vec<Fingerprint> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut snapshot: Vec<Fingerprint> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_none_or(|extension| extension != "json"))
+        .flat_map(|path| file(&path))
+        .collect();
+    snapshot.sort_by(|one, two| one.name.cmp(&two.name));
+    snapshot
 }
 
-/// One file, if it is there.
-fn look_at(path: &Path) -> Vec<Shape> {
-    let shape = |metadata: std::fs::Metadata| Shape {
+/// Takes a snapshot of one file. It is empty if the file is absent.
+fn file(path: &Path) -> Vec<Fingerprint> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Vec::new() };
+    vec![Fingerprint {
         name: path.as_os_str().to_owned(),
-        file: (metadata.dev(), metadata.ino()),
+        inode: (metadata.dev(), metadata.ino()),
         bytes: metadata.len(),
-        changed: (metadata.mtime(), metadata.mtime_nsec()),
-    };
-    std::fs::metadata(path).map(shape).into_iter().collect()
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+    }]
 }
 
-/// Copies the bundle to where the service may read it: all of it, or nothing.
-fn lay(bundle: &Path, laid: &Path) -> io::Result<()> {
+/// Copies the bundle to a path that the service may read. The copy appears whole, by a rename, or not at all.
+fn publish_copy(bundle: &Path, copy_path: &Path) -> io::Result<()> {
     if std::fs::metadata(bundle)?.len() > BUNDLE_BYTES_MAX {
         return Err(io::Error::other("larger than 4 MiB"));
     }
-    let half = laid.with_extension("half");
-    std::fs::copy(bundle, &half)?;
-    std::fs::rename(half, laid)
+    let unfinished = copy_path.with_extension("unfinished");
+    std::fs::copy(bundle, &unfinished)?;
+    std::fs::rename(unfinished, copy_path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shape(bytes: u64) -> Vec<Shape> {
-        vec![Shape { name: "a".into(), file: (1, 2), bytes, changed: (3, 4) }]
+    fn snapshot(bytes: u64) -> Vec<Fingerprint> {
+        vec![Fingerprint { name: "a".into(), inode: (1, 2), bytes, modified: (3, 4) }]
     }
 
     #[test]
-    fn a_change_is_told_once_and_only_when_it_has_settled() {
-        let mut seen = Seen::new(shape(1));
-        let looks = [1, 2, 3, 3, 3, 1, 1].map(|bytes| seen.has_changed(shape(bytes)));
-        assert_eq!(looks, [false, false, false, true, false, false, true]);
+    fn a_change_is_reported_once_and_only_when_it_has_settled() {
+        let mut snapshots = Snapshots::new(snapshot(1));
+        let changes = [1, 2, 3, 3, 3, 1, 1].map(|bytes| snapshots.has_changed(snapshot(bytes)));
+        assert_eq!(changes, [false, false, false, true, false, false, true]);
     }
 
     #[test]
-    fn a_folder_under_a_link_that_is_turned_is_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
+    fn a_folder_changes_when_a_link_is_moved_to_another_target() {
+        let mounted = tempfile::tempdir().unwrap();
+        let path = |name: &str| mounted.path().join(name);
         for version in ["one", "two"] {
             std::fs::create_dir(path(version)).unwrap();
             std::fs::write(path(version).join("key"), version).unwrap();
@@ -183,13 +190,13 @@ mod tests {
         std::os::unix::fs::symlink("one", path("data")).unwrap();
         std::fs::create_dir(path("keys")).unwrap();
         std::os::unix::fs::symlink("../data/key", path("keys").join("key")).unwrap();
-        let before = look_into(&path("keys"));
-        assert_eq!(look_into(&path("keys")), before);
+        let before = folder(&path("keys"));
+        assert_eq!(folder(&path("keys")), before);
         std::os::unix::fs::symlink("two", path("next")).unwrap();
         std::fs::rename(path("next"), path("data")).unwrap();
-        let after = look_into(&path("keys"));
+        let after = folder(&path("keys"));
         assert_ne!(after, before);
         std::fs::write(path("keys").join("key.json"), "{}").unwrap();
-        assert_eq!(look_into(&path("keys")), after);
+        assert_eq!(folder(&path("keys")), after);
     }
 }

@@ -1,29 +1,29 @@
-//! The audit log, as whoever has to trust it sees it.
+//! Metrics of the audit log: whether it can be trusted to be complete.
 
 use prometheus::IntCounterVec;
 
-use super::book::{Book, Label};
 use super::labels::AuditLine;
+use super::registry::{Label, Registry};
 
-/// Is the audit log whole?
-pub struct Audit {
+/// Metrics of the audit log.
+pub struct AuditMetrics {
     lines: IntCounterVec,
 }
 
-impl Audit {
-    pub(super) fn new(book: &Book) -> Self {
-        Audit {
-            lines: book.counters(
+impl AuditMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        AuditMetrics {
+            lines: registry.counters(
                 (
                     "sealprove_audit_lines_total",
                     "Is the audit log complete? Lines written, writes retried, and lines lost.",
                 ),
-                &[Label::of("result", AuditLine::ALL, AuditLine::as_str)],
+                &[Label::new("result", AuditLine::ALL)],
             ),
         }
     }
 
-    /// Something became of a line.
+    /// Counts a line by its fate.
     pub fn line(&self, line: AuditLine) {
         self.lines.with_label_values(&[line.as_str()]).inc();
     }

@@ -1,36 +1,36 @@
-//! The broker, as it is seen from here.
+//! Metrics of the connections to the broker.
 
 use prometheus::{Gauge, IntCounterVec};
 
-use super::book::{Book, Label};
 use super::labels::BrokerEvent;
+use super::registry::{Label, Registry};
 
-/// What does the broker do?
-pub struct Broker {
+/// Metrics of the connections to the broker.
+pub struct BrokerMetrics {
     events: IntCounterVec,
     clock_offset: Gauge,
 }
 
-impl Broker {
-    pub(super) fn new(book: &Book) -> Self {
-        Broker {
-            events: book.counters(
+impl BrokerMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        BrokerMetrics {
+            events: registry.counters(
                 ("sealprove_broker_events_total", "What happened on the connections to the broker?"),
-                &[Label::of("event", BrokerEvent::ALL, BrokerEvent::as_str)],
+                &[Label::new("event", BrokerEvent::ALL)],
             ),
-            clock_offset: book.gauge_f64((
+            clock_offset: registry.gauge_f64((
                 "sealprove_clock_offset_seconds",
                 "How far ahead of the broker's clock is this machine's? Deadlines are checked by both.",
             )),
         }
     }
 
-    /// Something happened.
+    /// Counts an event.
     pub fn event(&self, event: BrokerEvent) {
         self.events.with_label_values(&[event.as_str()]).inc();
     }
 
-    /// This clock is so many seconds ahead of the broker's, or behind it.
+    /// Sets the time by which this machine's clock is ahead of the broker's, in seconds. Negative if it is behind.
     pub fn clock_offset(&self, seconds: f64) {
         self.clock_offset.set(seconds);
     }

@@ -1,39 +1,38 @@
-//! The bundle that is served: for how long clients have it, and a key in it to seal to.
+//! Metrics of the served bundle: how long clients accept it, and how long they have a key to seal to.
 //!
-//! Times are Unix seconds, as Prometheus has them: how long it is until then is a matter of `time()`. Keys stand
-//! here by their scheme and not by their id: there is always the same small number of schemes, and what an
-//! operator must know is when the last key of one ends.
+//! Times are in Unix seconds, as is Prometheus' `time()`. Keys are counted by scheme and not by id: the number of schemes
+//! is fixed, and an operator must know when the last key of one ends.
 
 use prometheus::{GaugeVec, IntGauge};
 
-use super::book::{Book, Label};
-use crate::protocol::{Bundle, Scheme, UnixSeconds};
+use super::registry::{Label, Registry};
+use crate::protocol::{Bundle, BundleKey, Scheme, UnixSeconds};
 
-/// For how long can clients seal?
-pub struct Bundles {
+/// Metrics of the served bundle.
+pub struct BundleMetrics {
     serial: IntGauge,
     expires: IntGauge,
     seal_from: GaugeVec,
     seal_until: GaugeVec,
 }
 
-impl Bundles {
-    pub(super) fn new(book: &Book) -> Self {
-        let scheme = || Label::of("scheme", &Scheme::ALL, Scheme::as_str);
-        Bundles {
-            serial: book.gauge(("sealprove_bundle_serial", "Which bundle is served, by serial number?")),
-            expires: book.gauge((
+impl BundleMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let scheme = || Label::new("scheme", Scheme::ALL);
+        BundleMetrics {
+            serial: registry.gauge(("sealprove_bundle_serial", "Which bundle is served, by serial number?")),
+            expires: registry.gauge((
                 "sealprove_bundle_expires_timestamp_seconds",
                 "When does the served bundle expire? Clients refuse it from then on.",
             )),
-            seal_from: book.gauges_f64(
+            seal_from: registry.gauges_f64(
                 (
                     "sealprove_key_seal_from_timestamp_seconds",
                     "Since when do clients seal to the newest key of this scheme? 0 if there is none.",
                 ),
                 &[scheme()],
             ),
-            seal_until: book.gauges_f64(
+            seal_until: registry.gauges_f64(
                 (
                     "sealprove_key_seal_until_timestamp_seconds",
                     "When do clients stop sealing to the last key of this scheme in the served bundle? 0 if \
@@ -44,18 +43,18 @@ impl Bundles {
         }
     }
 
-    /// This bundle is served now.
-    #[allow(clippy::cast_precision_loss)] // Seconds of this age of the world are far below 2^53.
+    /// Sets the bundle that is served at `now`.
+    #[allow(clippy::cast_precision_loss)] // Today's Unix seconds are far below 2^53.
     pub fn served(&self, bundle: &Bundle, now: UnixSeconds) {
         self.serial.set(i64::try_from(bundle.serial).unwrap_or(i64::MAX));
         self.expires.set(i64::try_from(bundle.expires_at.0).unwrap_or(i64::MAX));
         for scheme in Scheme::ALL {
-            let keys = || bundle.keys.iter().filter(|key| key.scheme == scheme);
-            let begun = keys().filter(|key| key.seal_from <= now);
-            let latest = |times: Option<UnixSeconds>| times.unwrap_or_default().0 as f64;
-            let of_scheme = [scheme.as_str()];
-            self.seal_from.with_label_values(&of_scheme).set(latest(begun.map(|key| key.seal_from).max()));
-            self.seal_until.with_label_values(&of_scheme).set(latest(keys().map(|key| key.seal_until).max()));
+            let keys: Vec<&BundleKey> = bundle.keys.iter().filter(|key| key.scheme == scheme).collect();
+            let newest = keys.iter().map(|key| key.seal_from).filter(|seal_from| *seal_from <= now).max();
+            let last_end = keys.iter().map(|key| key.seal_until).max();
+            let labels = [scheme.as_str()];
+            self.seal_from.with_label_values(&labels).set(newest.unwrap_or_default().0 as f64);
+            self.seal_until.with_label_values(&labels).set(last_end.unwrap_or_default().0 as f64);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The closed sets that only metrics and those who count have. Others are the protocol's own: outcomes, codes,
-//! lanes, ends of processes.
+//! Labels: the closed sets that only metrics have. Other labels are sets of the protocol and of the frames.
+
+use crate::protocol::BadName;
 
 closed_set! {
-    /// A step of a job's path whose duration is measured.
-    Phase {
+    /// A measured step of a job's path.
+    pub Phase, "phase" {
         /// From the broker's timestamp to the attempt's start.
         Queued = "queued",
         /// Opening the seal.
@@ -12,75 +13,75 @@ closed_set! {
         Checked = "checked",
         /// Proving.
         Proved = "proved",
-        /// Verifying the own proof.
+        /// Verifying the proof that was made.
         Verified = "verified",
         /// Sealing the answer.
         Sealed = "sealed",
-        /// From the answer in hand to the job acknowledged.
+        /// From the finished answer to the acknowledged job.
         Settled = "settled",
     }
 }
 
 closed_set! {
-    /// Whose answer was there first.
-    Winner {
-        /// Another service's, or the sweeper's.
+    /// The winner of a race for a job's answer, other than this service.
+    pub Winner, "winner" {
+        /// Another service, or its sweeper.
         Service = "service",
-        /// The client has cancelled the job.
+        /// The client, which has cancelled the job.
         Cancel = "cancel",
     }
 }
 
 closed_set! {
-    /// What keeps a service from taking jobs.
-    Missing {
+    /// A reason for which a service takes no jobs.
+    pub Missing, "reason" {
         /// No chamber has built every proving key.
         Chamber = "chamber",
-        /// The connection that answers are stored on is gone.
+        /// The connection for storing answers is down.
         Broker = "broker",
-        /// Streams or consumers are not as they must be.
+        /// Streams or consumers differ from the configuration.
         Streams = "streams",
-        /// The broker serves no pulls.
+        /// The broker answers no pulls.
         Pulls = "pulls",
-        /// Requests for the bundle are not heard.
+        /// Requests for the bundle do not arrive.
         Requests = "requests",
-        /// No tenant's answers would find room.
+        /// Every tenant's answer stream is full.
         Room = "room",
-        /// It was told to stop.
+        /// The service is stopping.
         Stopping = "stopping",
     }
 }
 
 closed_set! {
-    /// Something that happened at the broker.
-    BrokerEvent {
-        /// A connection is there.
+    /// An event on a connection to the broker.
+    pub BrokerEvent, "event" {
+        /// A connection is up.
         Connected = "connected",
-        /// A connection is gone.
+        /// A connection is down.
         Disconnected = "disconnected",
-        /// A connection is given up for good, and another one is made.
+        /// A connection is closed for good, and another one is made.
         Closed = "closed",
-        /// The server will stop and says so.
+        /// The server announces that it will stop.
         LameDuck = "lame_duck",
-        /// A request went unanswered.
+        /// A request was not answered.
         RequestFailed = "request_failed",
-        /// A lease could not be prolonged.
+        /// A lease could not be extended.
         LeaseFailed = "lease_failed",
-        /// A consumer was gone and was made again.
+        /// A missing consumer was created again.
         ConsumerRestored = "consumer_restored",
-        /// The server refused something, or we are too slow.
+        /// The server reported an error, or this client reads too slowly.
         Error = "error",
     }
 }
 
 closed_set! {
-    /// What became of a line of the audit log.
-    AuditLine {
-        /// It is written.
+    /// The fate of a line of the audit log.
+    pub AuditLine, "result" {
+        /// The line is written.
         Written = "written",
-        /// It could not be written, and is tried again.
+        /// The line could not be written, and is tried again.
         Retried = "retried",
-        /// There was no room to keep it until it could be.
+        /// The queue was full, and the line is lost.
         Lost = "lost",
     }
 }

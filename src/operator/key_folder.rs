@@ -128,7 +128,7 @@ impl<'a> KeyFolder<'a> {
 
     /// Returns whether a destroyed key still has files here, as after an interrupted destruction.
     pub(crate) fn has_remains(&self, id: &KeyId) -> bool {
-        let private = Scheme::ALL.map(|scheme| self.0.join(format!("{id}.{}", scheme.as_str())));
+        let private = Scheme::STRONGEST_FIRST.map(|scheme| self.0.join(format!("{id}.{}", scheme.as_str())));
         private.iter().any(|path| path.exists()) || self.public_file(id).exists()
     }
 

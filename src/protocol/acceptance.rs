@@ -1,5 +1,5 @@
-//! Acceptance: which stored message counts as the answer to a job (`docs/PROTOCOL.md`, "What a client may
-//! believe").
+//! Acceptance: the rules by which a stored message counts as the answer to a job (`docs/PROTOCOL.md`, "What a client
+//! may believe").
 
 use super::answer::{Answer, AnswerHeader};
 use super::headers::VERSION;
@@ -7,8 +7,10 @@ use super::names::AnswerMode;
 use super::seal::AnswerBinding;
 use super::subjects::JobSubject;
 
-/// The rules of acceptance: what was asked for sealed is answered only by what opens, what was asked for
-/// open only by what carries a good tag; and the document must be about this job, and hold a proof or an error.
+/// Returns the answer, if a client may believe the message.
+///
+/// An answer that was asked for sealed must open; one that was asked for open must carry a good tag. Its document
+/// must be about this job, and hold a proof or an error.
 pub(crate) fn believe(
     subject: &JobSubject,
     asked: AnswerMode,
@@ -16,11 +18,17 @@ pub(crate) fn believe(
     header: &AnswerHeader,
     payload: &[u8],
 ) -> Option<Answer> {
-    let document = (header.mode == asked).then(|| binding.open_answer(header, payload).ok()).flatten()?;
-    // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+    // The seal binds the mode, so the process that opened the job answers in no other.
+    if header.mode != asked {
+        return None;
+    }
+    let document = binding.open_answer(header, payload).ok()?;
+    // serde_json does not look for bytes outside UTF-8 in members that it skips.
     let answer: Answer = serde_json::from_str(str::from_utf8(&document).ok()?).ok()?;
-    let is_of_this_form = answer.version == VERSION && answer.to_proof().is_some() != answer.error.is_some();
-    let is_about_it =
+    let has_one_of_both = answer.to_proof().is_some() != answer.error.is_some();
+    let is_about_job =
         (&answer.job, &answer.tenant, &answer.circuit) == (&subject.job, &subject.tenant, &subject.circuit);
-    (is_of_this_form && is_about_it && answer.code() == header.code).then_some(answer)
+    let is_believed =
+        answer.version == VERSION && has_one_of_both && is_about_job && answer.code() == header.code;
+    is_believed.then_some(answer)
 }

@@ -16,26 +16,27 @@ use super::subjects::JobSubject;
 /// The headers of an answer message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerHeader {
-    /// How the job ended.
+    /// Code of the answer.
     pub code: Code,
-    /// Whether the payload is sealed or the document in clear.
+    /// Form of the payload: sealed, or the document in clear.
     pub mode: AnswerMode,
-    /// The media type of the document.
+    /// Media type of the document.
     pub content_type: String,
     /// Base64 of nonce and tag, on an open answer of the process that had opened the job.
     pub tag: Option<String>,
 }
 
 impl AnswerHeader {
-    /// Reads the headers of a message on an answer subject; `None` where they are not of version 1.
+    /// Reads the headers of a message on an answer subject. Returns `None` if they are not of version 1.
     pub fn parse<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
         let code: Code = get(H_CODE)?.parse().ok()?;
         let outcome: Outcome = get(H_OUTCOME)?.parse().ok()?;
         if get(H_VERSION)? != VERSION || code.outcome() != outcome {
             return None;
         }
+        // Anyone may write an answer, and a client shows and passes on what it reads here.
         let (content_type, tag) = (get(H_CONTENT_TYPE)?, get(H_TAG));
-        if ![Some(content_type), tag].into_iter().flatten().all(is_header_value) {
+        if !is_header_value(content_type) || !tag.is_none_or(is_header_value) {
             return None;
         }
         Some(AnswerHeader {
@@ -46,7 +47,7 @@ impl AnswerHeader {
         })
     }
 
-    /// The headers as they are written.
+    /// Returns the headers, by name, as they are written.
     pub fn to_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             (H_VERSION, VERSION.to_owned()),
@@ -59,36 +60,38 @@ impl AnswerHeader {
         headers
     }
 
-    /// The header of an answer that the network side makes: open, with no tag.
+    /// Creates the header of an answer by the service's network side. It shares no secret with the client, so the
+    /// answer is open and has no tag.
     pub fn unauthenticated(code: Code) -> Self {
         AnswerHeader { code, mode: AnswerMode::Open, content_type: ANSWER_MEDIA_TYPE.to_owned(), tag: None }
     }
 }
 
-/// Whether a text can stand as a header's value and is read back as it was written: printable ASCII with no
-/// white space around it, and no longer than any of ours.
+/// Returns whether a text can be a header's value and is read back as it was written: printable ASCII without white
+/// space around it, and no longer than any value of this protocol.
 pub(crate) fn is_header_value(text: &str) -> bool {
     text.len() <= HEADER_VALUE_BYTES_MAX
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.trim_ascii() == text
 }
 
+/// Longest value of a header, in bytes.
 const HEADER_VALUE_BYTES_MAX: usize = 256;
 
 /// The document of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("oneOf" = [{"required": ["verifying_key", "proof", "public_inputs"]}, {"required": ["error"]}]))]
 pub struct Answer {
-    /// The protocol's version.
+    /// Version of the protocol.
     #[schemars(extend("const" = "1"))]
     pub version: String,
-    /// Which job it answers.
+    /// The job that it answers.
     pub job: JobId,
-    /// Whose job it was.
+    /// Tenant of the job.
     pub tenant: Tenant,
-    /// What was to be proved.
+    /// Circuit of the job.
     pub circuit: CircuitId,
-    /// The verifying key under which the proof verifies.
+    /// Verifying key under which the proof verifies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifying_key: Option<VerifyingKeyDigest>,
     /// Base64 of the proof, in the circuit's own encoding.
@@ -97,35 +100,35 @@ pub struct Answer {
     /// Base64 of the public inputs, in the circuit's own encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public_inputs: Option<Base64>,
-    /// Base64 of the document that the circuit returns, where it returns one.
+    /// Base64 of the document that the circuit returns, if it returns one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Base64>,
-    /// Which attempt gave this answer, from 1; 0 where the job was answered in its queue.
+    /// Number of the attempt that gave this answer, from 1. It is 0 if the job was answered in its queue.
     pub attempt: u32,
-    /// How long each step took.
+    /// Durations of the steps, in milliseconds.
     pub timings_ms: Timings,
-    /// Why there is no proof.
+    /// Reason for which there is no proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBody>,
 }
 
-/// Why there is no proof.
+/// The reason for which there is no proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
-    /// The code, as in the header.
+    /// Code of the answer, as in its header.
     pub code: Code,
-    /// The step that said so.
+    /// Step of the job's path that gave the code.
     pub step: String,
-    /// What happened and what to do. Never a value of the witness.
+    /// The fact and the remedy. Never a value of the witness.
     pub message: String,
-    /// Whether the same witness may succeed as a new job.
+    /// True if the same witness may succeed as a new job.
     pub retryable: bool,
-    /// When to try again, in milliseconds, where that is known.
+    /// Time to wait before the next try, in milliseconds, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
-/// How long each step took, in milliseconds, as far as the job came.
+/// Durations of a job's steps, in milliseconds, as far as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Timings {
     /// From the broker's timestamp to this attempt's start.
@@ -140,13 +143,13 @@ pub struct Timings {
     /// Proving.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proved: Option<u64>,
-    /// Verifying the own proof.
+    /// Verifying the proof that was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<u64>,
 }
 
 impl Answer {
-    /// An answer that holds a proof.
+    /// Creates an answer that holds a proof.
     pub fn proved(subject: &JobSubject, proof: Proof, attempt: u32, timings_ms: Timings) -> Self {
         Answer {
             verifying_key: Some(proof.verifying_key),
@@ -157,7 +160,7 @@ impl Answer {
         }
     }
 
-    /// An answer that holds only why there is no proof.
+    /// Creates an answer that holds the reason for which there is no proof.
     pub fn error(subject: &JobSubject, code: Code, attempt: u32, timings_ms: Timings) -> Self {
         let error = ErrorBody {
             code,
@@ -185,12 +188,12 @@ impl Answer {
         }
     }
 
-    /// The code that the document stands for.
+    /// Returns the code that the document stands for.
     pub fn code(&self) -> Code {
         self.error.as_ref().map_or(Code::Ok, |error| error.code)
     }
 
-    /// The proof in it, if there is one.
+    /// Returns the proof, if the document holds one.
     pub fn to_proof(&self) -> Option<Proof> {
         Some(Proof {
             proof: self.proof.clone()?.0,
@@ -200,7 +203,7 @@ impl Answer {
         })
     }
 
-    /// The document's bytes.
+    /// Writes the document.
     pub fn to_json(&self) -> Vec<u8> {
         // Cannot panic: the type has no map with keys that are not strings.
         serde_json::to_vec(self).expect("an answer serialises")

@@ -4,7 +4,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that stand as padded standard base64 (RFC 4648 section 4) in JSON.
+/// Bytes that are written as padded standard base64 (RFC 4648 section 4) in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("contentEncoding" = "base64"))]
 pub struct Base64(pub Vec<u8>);
@@ -18,6 +18,7 @@ impl Serialize for Base64 {
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
+        // The decoder's error quotes what it read, which may be a secret.
         BASE64_STANDARD.decode(text).map(Base64).map_err(|_| serde::de::Error::custom("expected base64"))
     }
 }

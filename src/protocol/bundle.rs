@@ -1,8 +1,7 @@
 //! The bundle: the keys and circuits of a deployment, signed by an identity that no service holds.
 //!
-//! `sealprove bundle sign` makes it wherever the operator keeps the identity key; the service serves the
-//! bytes; the client checks them against the identity that it has pinned. Pure: reads no file and no
-//! clock.
+//! The operator signs it on the machine that has the identity key. The service serves the signed bytes. The client
+//! checks them against the identity that it has pinned. This module reads no file and no clock.
 
 use std::collections::BTreeSet;
 
@@ -21,51 +20,51 @@ use super::random;
 use super::seal::{Scheme, key_id};
 use super::time::UnixSeconds;
 
-/// What stands before the signed bytes, so that a signature of ours is good for nothing else.
+/// Prefix of the signed bytes. With it, a signature over a bundle is not valid for anything else.
 const LABEL: &[u8] = b"sealprove/1 bundle\n";
 
 /// The keys and circuits of a deployment. All times are Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
-    /// The protocol's version.
+    /// Version of the protocol.
     #[schemars(extend("const" = "1"))]
     pub version: String,
-    /// The deployment's name, bound in every seal.
+    /// Name of the deployment. Every seal binds it.
     pub deployment: Deployment,
-    /// The identity that signs it, for a client that has none pinned yet and trusts on first use. A client
-    /// that has one pinned checks against that one alone.
+    /// Identity that signs it, for a client that has none pinned yet and trusts on first use. A client that has one
+    /// pinned checks against that one alone.
     pub identity: Identity,
-    /// Grows with every bundle; a client takes none that is older than one it has seen.
+    /// Serial number, which increases with every bundle. A client rejects a serial lower than one it has accepted.
     pub serial: u64,
-    /// When it was signed.
+    /// Time of signing.
     pub issued_at: UnixSeconds,
-    /// When it stops being good.
+    /// Time from which clients reject it.
     pub expires_at: UnixSeconds,
-    /// The keys that may be sealed to. Keys of a scheme that this version does not know are passed over.
+    /// Keys that clients may seal to. Keys of a scheme that this version does not know are ignored.
     #[serde(deserialize_with = "known_keys")]
     pub keys: Vec<BundleKey>,
-    /// The circuits that are proved.
+    /// Circuits that the deployment proves.
     pub circuits: Vec<BundleCircuit>,
 }
 
-/// A recipient public key with its life.
+/// A recipient public key, with its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BundleKey {
-    /// Its id, which follows from scheme and key.
+    /// Id of the key, which follows from scheme and key.
     pub id: KeyId,
-    /// How it is sealed to.
+    /// Scheme of seals to it.
     pub scheme: Scheme,
     /// Base64 of the key: 32 bytes for `x25519`, 1216 for `xwing`.
     pub public_key: Base64,
-    /// The first moment at which a client seals to it.
+    /// Time from which clients seal to it.
     pub seal_from: UnixSeconds,
-    /// The first moment at which a client no longer seals to it.
+    /// Time from which clients no longer seal to it.
     pub seal_until: UnixSeconds,
-    /// The last deadline that a job sealed to it may have.
+    /// Latest deadline of a job that is sealed to it.
     pub open_until: UnixSeconds,
 }
 
-/// A deployment may list keys of schemes that are newer than this program: they are not for us.
+/// Reads the keys of known schemes. A deployment may list keys of schemes that are newer than this program.
 fn known_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<BundleKey>, D::Error> {
     let keys = Vec::<serde_json::Value>::deserialize(deserializer)?;
     let known = keys.into_iter().filter(|key| Scheme::deserialize(&key["scheme"]).is_ok());
@@ -74,37 +73,37 @@ fn known_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<B
         .collect()
 }
 
-/// A circuit as a client needs to know it.
+/// A circuit, as far as a client needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BundleCircuit {
-    /// Its name.
+    /// Name of the circuit.
     pub id: CircuitId,
-    /// What the job's header pins.
+    /// Digest that the job's header pins.
     pub verifying_key: VerifyingKeyDigest,
-    /// Where there are several verifying keys: each by its label. `verifying_key` is the SHA-256 over
-    /// their sorted lines `<label>:<digest>\n`.
+    /// Verifying keys by label, if there are several. `verifying_key` is then the SHA-256 over their sorted lines
+    /// `<label>:<digest>\n`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verifying_keys: Vec<LabelledKey>,
-    /// The media type of a witness.
+    /// Media type of a witness.
     pub media_type: String,
-    /// JSON Schema of a witness, where it is JSON.
+    /// JSON Schema of a witness, if it is JSON.
     pub schema: Option<serde_json::Value>,
-    /// The largest witness taken, in bytes.
+    /// Largest witness, in bytes.
     pub witness_bytes_max: u32,
-    /// The largest answer made, in bytes.
+    /// Largest answer, in bytes.
     pub answer_bytes_max: u32,
 }
 
 /// One of several verifying keys of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LabelledKey {
-    /// Which one it is.
+    /// Label of the key.
     pub label: String,
     /// SHA-256 over the pinned key.
     pub digest: VerifyingKeyDigest,
 }
 
-/// A bundle as it travels: exactly the bytes that were signed, and the signature.
+/// A signed bundle: exactly the bytes that were signed, and the signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignedBundle {
@@ -114,39 +113,42 @@ pub struct SignedBundle {
     pub signature: Base64,
 }
 
-/// The public half of the identity key: what a client pins. 32 bytes, printed as `ed25519:` and base64.
+/// The public half of the identity key, which clients pin. 32 bytes, written as `ed25519:` and base64.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^ed25519:[A-Za-z0-9+/]{43}=$"))]
 pub struct Identity([u8; 32]);
 
-/// The private half of the identity key: 32 bytes, kept off-line.
+/// The private half of the identity key: 32 bytes, which the operator keeps off-line.
 pub struct IdentityKey(SigningKey);
 
-/// Why a bundle is not accepted.
+/// The reason for which a bundle is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BundleError {
-    /// Not of this shape.
+    /// The bundle is malformed.
     #[error("the bundle is malformed: {0}")]
     Malformed(&'static str),
-    /// Not signed by the pinned identity.
+    /// The bundle is not signed by the pinned identity.
     #[error("the bundle is not signed by the pinned identity {0}")]
     Signature(Identity),
-    /// Too old.
+    /// The bundle has expired.
     #[error("the bundle expired at {}; the operator signs a new one with `sealprove bundle sign`", .0.to_rfc3339())]
     Expired(UnixSeconds),
-    /// Older than one that was seen before.
-    #[error("the bundle has serial {found}, but serial {seen} was seen before: somebody serves an old one")]
+    /// The bundle is older than one that was accepted before.
+    #[error(
+        "the bundle has serial {found}, but serial {seen} was accepted before; ask the operator which service still \
+         serves the old one"
+    )]
     Rollback {
-        /// Its serial.
+        /// Serial of the bundle.
         found: u64,
-        /// The newest serial seen.
+        /// Highest serial that was accepted.
         seen: u64,
     },
 }
 
 impl Bundle {
-    /// Signs a bundle: the bytes are fixed here, once and for everybody.
+    /// Signs the bundle. The bytes are fixed here: services and clients pass them on as they are.
     pub fn sign(&self, key: &IdentityKey) -> SignedBundle {
         // Cannot panic: the type has no map with keys that are not strings.
         let payload = serde_json::to_vec(self).expect("a bundle serialises");
@@ -154,24 +156,25 @@ impl Bundle {
         SignedBundle { payload: Base64(payload), signature: Base64(signature.to_bytes().to_vec()) }
     }
 
-    /// The newest key that may be sealed to at `now` for a job that expires at `expires`, of the first of
+    /// Returns the newest key that may be sealed to at `now` for a job that expires at `expires`, of the first of
     /// these schemes that has one.
     pub fn key_for(&self, schemes: &[Scheme], now: UnixSeconds, expires: UnixSeconds) -> Option<&BundleKey> {
-        let may_be =
-            |key: &&BundleKey| (key.seal_from..key.seal_until).contains(&now) && expires <= key.open_until;
-        let newest = |scheme: &Scheme| {
-            let of_scheme = self.keys.iter().filter(|key| key.scheme == *scheme);
-            of_scheme.filter(may_be).max_by_key(|key| key.seal_from)
-        };
-        schemes.iter().find_map(newest)
+        schemes.iter().find_map(|scheme| {
+            self.keys
+                .iter()
+                .filter(|key| key.scheme == *scheme)
+                .filter(|key| (key.seal_from..key.seal_until).contains(&now) && expires <= key.open_until)
+                .max_by_key(|key| key.seal_from)
+        })
     }
 
-    /// The circuit of that name.
+    /// Returns the circuit with this name.
     pub fn circuit(&self, id: &CircuitId) -> Option<&BundleCircuit> {
         self.circuits.iter().find(|circuit| circuit.id == *id)
     }
 
-    /// What must hold whoever signed it: the version, the ids, the lives and the digests.
+    /// Checks what must hold under any signature: the version, the ids, the lives and the digests. An operator's
+    /// mistake is as bad for a client as a forger's intent.
     fn check(self) -> Result<Self, BundleError> {
         if self.version != VERSION {
             return Err(BundleError::Malformed("unsupported version"));
@@ -205,14 +208,14 @@ impl Bundle {
     }
 }
 
-/// Whether a name stands twice, so that it would not be clear which one counts.
+/// Returns whether a name is listed twice, so that it would not be clear which entry counts.
 fn has_twice<'a, T: Ord + 'a>(names: impl Iterator<Item = &'a T>) -> bool {
     let mut seen = BTreeSet::new();
     !names.into_iter().all(|name| seen.insert(name))
 }
 
 impl BundleCircuit {
-    /// Whether an answer may name this verifying key.
+    /// Returns whether an answer may name this verifying key.
     pub fn has_key(&self, digest: VerifyingKeyDigest) -> bool {
         if self.verifying_keys.is_empty() {
             self.verifying_key == digest
@@ -226,12 +229,12 @@ impl SignedBundle {
     /// Reads the JSON form.
     ///
     /// # Errors
-    /// When it is not of that form.
+    /// When the bytes are not of that form.
     pub fn from_json(bytes: &[u8]) -> Result<Self, BundleError> {
         serde_json::from_slice(bytes).map_err(|_| BundleError::Malformed("expected {payload, signature}"))
     }
 
-    /// Its JSON form, with a newline at the end.
+    /// Writes the JSON form, with a newline at the end.
     pub fn to_json(&self) -> Vec<u8> {
         // Cannot panic: two strings.
         let mut json = serde_json::to_vec(self).expect("a signed bundle serialises");
@@ -239,10 +242,11 @@ impl SignedBundle {
         json
     }
 
-    /// The bundle, if `identity` signed it and it is good at `now`, and no older than serial `seen`.
+    /// Returns the bundle, if `identity` signed it, it has not expired at `now`, and it is no older than serial
+    /// `seen`.
     ///
     /// # Errors
-    /// Why not.
+    /// When one of these does not hold, or the bundle is malformed.
     pub fn verify(&self, identity: Identity, now: UnixSeconds, seen: u64) -> Result<Bundle, BundleError> {
         let signature =
             Signature::from_slice(&self.signature.0).map_err(|_| BundleError::Signature(identity))?;
@@ -262,13 +266,13 @@ impl SignedBundle {
         Ok(bundle)
     }
 
-    /// The bundle, whoever signed it: for a service, which is told what to serve by its operator.
+    /// Returns the bundle without checking its signature, for a service: its operator configures what it serves.
     ///
     /// # Errors
-    /// When it is malformed.
+    /// When the bundle is malformed.
     pub fn read_unverified(&self) -> Result<Bundle, BundleError> {
         let malformed = BundleError::Malformed("the payload is not a bundle of this version");
-        // Of a member that is passed over, serde_json would not see that it is not UTF-8.
+        // serde_json does not look for bytes outside UTF-8 in members that it skips.
         let text = str::from_utf8(&self.payload.0).map_err(|_| malformed.clone())?;
         serde_json::from_str::<Bundle>(text).map_err(|_| malformed)?.check()
     }
@@ -290,12 +294,12 @@ impl IdentityKey {
         IdentityKey(SigningKey::from_bytes(seed))
     }
 
-    /// The seed itself.
+    /// Returns the seed.
     pub fn expose(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn identity(&self) -> Identity {
         Identity(self.0.verifying_key().to_bytes())
     }
@@ -405,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_a_scheme_to_come_is_passed_over() {
+    fn a_key_of_an_unknown_scheme_is_ignored() {
         let mut json = serde_json::to_value(bundle()).unwrap();
         json["keys"][0]["scheme"] = "next".into();
         let read: Bundle = serde_json::from_value(json.clone()).unwrap();
@@ -440,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_can_seal_to_is_refused() {
+    fn a_key_of_the_wrong_length_is_refused() {
         let mut bundle = bundle();
         bundle.keys[0].public_key.0.pop();
         bundle.keys[0].id = key_id(Scheme::X25519, &bundle.keys[0].public_key.0);
@@ -449,9 +453,9 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_key_that_may_be_sealed_to_is_taken() {
+    fn the_newest_key_that_may_be_sealed_to_is_chosen() {
         let bundle = bundle();
-        let key_for = |now, expires| bundle.key_for(&Scheme::ALL, now, expires);
+        let key_for = |now, expires| bundle.key_for(&Scheme::STRONGEST_FIRST, now, expires);
         assert_eq!(key_for(NOW, NOW + MINUTE), Some(&bundle.keys[0]));
         assert_eq!(key_for(NOW - DAY - MINUTE, NOW), Some(&bundle.keys[1]));
         assert_eq!(key_for(NOW, NOW + DAY * 61), None);
@@ -464,11 +468,11 @@ mod tests {
         let key_for = |bundle: &Bundle, schemes: &[Scheme]| {
             bundle.key_for(schemes, NOW, NOW + MINUTE).map(|key| key.scheme)
         };
-        assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::X25519));
+        assert_eq!(key_for(&bundle, &Scheme::STRONGEST_FIRST), Some(Scheme::X25519));
         assert_eq!(key_for(&bundle, &[Scheme::XWing]), None);
-        // Older than the others, and still the one to take.
+        // Chosen although it is older than the others.
         bundle.keys.push(key_of(Scheme::XWing, NOW - DAY * 9));
-        assert_eq!(key_for(&bundle, &Scheme::ALL), Some(Scheme::XWing));
+        assert_eq!(key_for(&bundle, &Scheme::STRONGEST_FIRST), Some(Scheme::XWing));
         assert_eq!(key_for(&bundle, &[Scheme::X25519]), Some(Scheme::X25519));
     }
 }

@@ -1,54 +1,38 @@
-//! What a service says to a request to cancel a job.
+//! Cancelling a job: the reply to a client's request.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::codes::Code;
-use super::names::{JobId, Tenant};
+use super::names::{BadName, JobId, Tenant};
 
 /// The reply to a request on a job's cancel subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelReply {
-    /// The protocol's version.
+    /// Version of the protocol.
     #[schemars(extend("const" = "1"))]
     pub version: String,
-    /// Whose job it is.
+    /// Tenant of the job.
     pub tenant: Tenant,
-    /// Which job it is.
+    /// The job.
     pub job: JobId,
-    /// What came of the request.
+    /// Result of the request.
     pub result: CancelResult,
-    /// The code of the answer that the job has, where it has one.
+    /// Code of the job's answer, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
 }
 
-/// What came of a request to cancel a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CancelResult {
-    /// `CANCELLED` is the job's one answer. Whoever is proving it stops.
-    Cancelled,
-    /// Too late: it has another answer.
-    Answered,
-    /// There is neither such a job nor an answer to it. Nothing was written.
-    NotFound,
-    /// The broker could not be asked, so that nothing is known: ask again.
-    Unavailable,
-}
-
-impl CancelResult {
-    /// All results.
-    pub const ALL: [CancelResult; 4] =
-        [CancelResult::Cancelled, CancelResult::Answered, CancelResult::NotFound, CancelResult::Unavailable];
-
-    /// The result as it stands in the reply and as a metric label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CancelResult::Cancelled => "cancelled",
-            CancelResult::Answered => "answered",
-            CancelResult::NotFound => "not-found",
-            CancelResult::Unavailable => "unavailable",
-        }
+closed_set! {
+    /// The result of a request to cancel a job.
+    pub CancelResult, "cancel result" {
+        /// `CANCELLED` is the job's one answer. A service that is proving it stops.
+        Cancelled = "cancelled",
+        /// Too late: the job has another answer.
+        Answered = "answered",
+        /// There is neither such a job nor an answer to it. Nothing was written.
+        NotFound = "not-found",
+        /// The broker could not be read, so nothing is known. The client may ask again.
+        Unavailable = "unavailable",
     }
 }

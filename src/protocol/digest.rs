@@ -12,14 +12,14 @@ use super::names::{BadName, lower_hex};
 /// The digest of a pinned verifying key.
 pub type VerifyingKeyDigest = Sha256Digest;
 
-/// A SHA-256 digest, printed as `sha256:` and 64 lower-case hexadecimal digits.
+/// A SHA-256 digest, written as `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^sha256:[0-9a-f]{64}$"))]
 pub struct Sha256Digest(pub [u8; 32]);
 
 impl Sha256Digest {
-    /// The digest that stands before the first line of an audit chain.
+    /// The digest before the first line of an audit chain.
     pub const ZERO: Sha256Digest = Sha256Digest([0; 32]);
 
     /// Hashes `bytes`.
@@ -30,6 +30,7 @@ impl Sha256Digest {
 
 impl FromStr for Sha256Digest {
     type Err = BadName;
+
     fn from_str(text: &str) -> Result<Self, BadName> {
         let bad = BadName::new("digest", "sha256: and 64 lower-case hexadecimal digits");
         let digits = text.strip_prefix("sha256:").filter(|digits| lower_hex(digits)).ok_or(bad.clone())?;
@@ -41,6 +42,7 @@ impl FromStr for Sha256Digest {
 
 impl TryFrom<String> for Sha256Digest {
     type Error = BadName;
+
     fn try_from(text: String) -> Result<Self, BadName> {
         text.parse()
     }
@@ -64,8 +66,10 @@ impl fmt::Debug for Sha256Digest {
     }
 }
 
-/// Returns what a job's header and the bundle pin: the only digest, or the SHA-256 over the sorted lines
-/// `<label>:<digest>\n` where a circuit has several verifying keys.
+/// Returns the digest that a job's header and the bundle pin.
+///
+/// That is the only verifying key's own digest. Where a circuit has several, it is the SHA-256 over their sorted
+/// lines `<label>:<digest>\n`.
 pub fn catalogue_digest<L: AsRef<str>>(keys: &[(L, VerifyingKeyDigest)]) -> VerifyingKeyDigest {
     if let [(_, only)] = keys {
         return *only;

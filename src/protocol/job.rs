@@ -1,4 +1,4 @@
-//! The header of a job: what travels in clear and is bound in the seal.
+//! The header of a job: everything that travels in clear and is bound in the seal.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,32 +9,32 @@ use super::names::{AnswerMode, BadName, Deployment, KeyId};
 use super::subjects::JobSubject;
 use super::time::UnixSeconds;
 
-/// Everything about a job that its seal binds: the tokens of its subject and its headers.
+/// The header of a job: the tokens of its subject, and its headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobHeader {
     /// Tenant, lane, circuit and job, from the subject.
     pub subject: JobSubject,
-    /// The key that it is sealed to.
+    /// Key that the job is sealed to.
     pub key: KeyId,
-    /// The deadline.
+    /// Deadline of the job.
     pub expires: UnixSeconds,
-    /// How the client wants its answer.
+    /// Form in which the client wants its answer.
     pub answer: AnswerMode,
-    /// The verifying key that the client insists on.
+    /// Verifying key that the client insists on.
     pub verifying_key: VerifyingKeyPin,
 }
 
-/// Which verifying key a client takes.
+/// The verifying keys that a client accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerifyingKeyPin {
-    /// Whatever the service has under that circuit's name.
+    /// Any that the service has under the circuit's name.
     Any,
-    /// This one: the default, from the client's pinned bundle.
+    /// This one. It is the default, from the client's pinned bundle.
     Exactly(VerifyingKeyDigest),
 }
 
 impl VerifyingKeyPin {
-    /// Whether `offered` is what the client asked for.
+    /// Returns whether the client accepts `offered`.
     pub fn takes(self, offered: VerifyingKeyDigest) -> bool {
         match self {
             VerifyingKeyPin::Any => true,
@@ -77,16 +77,16 @@ impl fmt::Display for VerifyingKeyPin {
     }
 }
 
-/// The headers are not those of a job.
+/// A fault in the headers of a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderFault {
-    /// Another version of the protocol.
+    /// The job is of another version of the protocol.
     #[error("unsupported version, expected {VERSION}")]
     Version,
     /// A header of this protocol is missing.
     #[error("missing header {0}")]
     Missing(&'static str),
-    /// A header of this protocol stands twice.
+    /// A header of this protocol is repeated.
     #[error("repeated header {0}")]
     Repeated(&'static str),
     /// A `Sealprove-` header that this version does not know.
@@ -104,7 +104,7 @@ impl JobHeader {
     /// Reads the headers of a message on `subject`. Headers that are not of this protocol are ignored.
     ///
     /// # Errors
-    /// The first fault, the version's before all others.
+    /// When there is a fault: one in the version, else the first.
     pub fn parse<'a>(
         subject: JobSubject,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
@@ -122,7 +122,7 @@ impl JobHeader {
         })
     }
 
-    /// The headers as they are written.
+    /// Returns the headers, by name, as they are written.
     pub fn to_headers(&self) -> [(&'static str, String); 5] {
         [
             (H_VERSION, VERSION.to_owned()),
@@ -133,7 +133,7 @@ impl JobHeader {
         ]
     }
 
-    /// The `info` of the seal: the header, bound (`docs/PROTOCOL.md`, "The seal").
+    /// Returns the `info` of the seal, which binds the header (`docs/PROTOCOL.md`, "The seal").
     pub fn info(&self, deployment: &Deployment) -> Vec<u8> {
         let JobSubject { tenant, lane, circuit, job } = &self.subject;
         let JobHeader { key, expires, answer, verifying_key, .. } = self;
@@ -144,8 +144,9 @@ impl JobHeader {
     }
 }
 
-/// Sorts the headers of this protocol into the order of [`KNOWN`]. A message without any version is
-/// missing it; with another version, nothing else about it is judged.
+/// Sorts the headers of this protocol into the order of [`KNOWN`].
+///
+/// Of a message of another version nothing else is judged: its other headers are for that version to define.
 fn collect<'a>(
     headers: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<[Option<&'a str>; 5], HeaderFault> {
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_foreign_headers_may_be_unknown() {
+    fn unknown_headers_are_ignored_unless_they_claim_to_be_of_this_protocol() {
         let mut headers = headers();
         headers.push(("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()));
         assert!(parse(&headers).is_ok());
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_said_before_anything_else() {
+    fn another_version_is_reported_before_anything_else() {
         let headers = vec![(H_VERSION, "2".to_owned()), ("Sealprove-Future", "x".to_owned())];
         assert_eq!(parse(&headers), Err(HeaderFault::Version));
     }

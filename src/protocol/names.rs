@@ -1,7 +1,7 @@
 //! Names: tenant, circuit, job, key, deployment, lane and answer mode.
 //!
-//! Small types that parse and print. Every value is well formed, so a subject or a seal built from them
-//! contains no dot, no newline and no wildcard.
+//! Each is checked where it is parsed. So a subject or a seal that is built from names holds no dot, no newline and no
+//! wildcard that was not meant.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::random::random_hex;
 
-/// A name is not of the shape that the protocol gives it.
+/// A text that does not have the form of the name it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a {what}: expected {shape}")]
 pub struct BadName {
@@ -20,7 +20,9 @@ pub struct BadName {
 }
 
 impl BadName {
-    pub(crate) fn new(what: &'static str, shape: &'static str) -> Self {
+    /// An error about a `what`, which should be `shape`. It never quotes the text: that may be a secret in the wrong
+    /// place.
+    pub(crate) const fn new(what: &'static str, shape: &'static str) -> Self {
         BadName { what, shape }
     }
 }
@@ -35,7 +37,7 @@ macro_rules! name {
         pub struct $name(#[schemars(regex(pattern = $pattern))] String);
 
         impl $name {
-            /// The name as it stands in subjects, headers and the seal.
+            /// Returns the name as it stands in subjects, headers and the seal.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -44,12 +46,11 @@ macro_rules! name {
         impl FromStr for $name {
             type Err = BadName;
             fn from_str(text: &str) -> Result<Self, BadName> {
-                let valid: fn(&str) -> bool = $valid;
-                if valid(text) {
-                    Ok($name(text.to_owned()))
-                } else {
-                    Err(BadName { what: $what, shape: $shape })
+                let is_valid: fn(&str) -> bool = $valid;
+                if !is_valid(text) {
+                    return Err(BadName::new($what, $shape));
                 }
+                Ok($name(text.to_owned()))
             }
         }
 
@@ -81,32 +82,33 @@ macro_rules! name {
 }
 
 name!(
-    /// Who a job belongs to: the third token of its subject. In a multi-tenant deployment the broker
-    /// writes it.
+    /// The tenant that a job belongs to: the third token of its subject. In a multi-tenant deployment the broker writes
+    /// it.
     Tenant, "tenant", "1 to 64 of A-Z a-z 0-9 _ -", "^[A-Za-z0-9_-]{1,64}$",
     |text| sized(text, 1, 64) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 );
 
 name!(
-    /// A circuit's name with its version, such as `membership-v1`. Another verifying key is another name.
+    /// The name of a circuit with its version, such as `membership-v1`. A circuit with a different verifying key must
+    /// have a different name.
     CircuitId, "circuit", "1 to 64 of a-z 0-9 -", "^[a-z0-9-]{1,64}$",
     |text| sized(text, 1, 64) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 );
 
 name!(
-    /// 128 random bits in 32 lower-case hexadecimal digits, chosen by the client and never used twice.
+    /// The id of a job: 128 random bits in 32 lower-case hexadecimal digits, drawn by the client and never used twice.
     JobId, "job id", "32 lower-case hexadecimal digits", "^[0-9a-f]{32}$",
     |text| sized(text, 32, 32) && lower_hex(text)
 );
 
 name!(
-    /// The first 16 bytes of SHA-256 over scheme and public key, in 32 lower-case hexadecimal digits.
+    /// The id of a key: the first 16 bytes of SHA-256 over scheme and public key, in 32 lower-case hexadecimal digits.
     KeyId, "key id", "32 lower-case hexadecimal digits", "^[0-9a-f]{32}$",
     |text| sized(text, 32, 32) && lower_hex(text)
 );
 
 name!(
-    /// The name of a deployment, as its bundle gives it: what the operator calls the service.
+    /// The name of a deployment, which its operator chooses and its bundle states.
     Deployment, "deployment", "1 to 64 of A-Z a-z 0-9 _ . -", "^[A-Za-z0-9_.-]{1,64}$",
     |text| sized(text, 1, 64) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 );
@@ -123,7 +125,7 @@ impl JobId {
     /// Draws a new id from the operating system.
     ///
     /// # Panics
-    /// When the operating system has no randomness: nothing that follows would be safe.
+    /// When the operating system has no randomness. Nothing that follows would be safe.
     pub fn random() -> Self {
         JobId(random_hex::<16>())
     }
@@ -136,84 +138,27 @@ impl Default for Tenant {
     }
 }
 
-/// Which of a tenant's two queues a job waits in.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, Default,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Lane {
-    /// Served first.
-    Express,
-    /// Served next.
-    #[default]
-    Standard,
-}
-
-impl Lane {
-    /// Both lanes, in the order in which they are served.
-    pub const ALL: [Lane; 2] = [Lane::Express, Lane::Standard];
-
-    /// The lane as it stands in subjects and in the seal.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Lane::Express => "express",
-            Lane::Standard => "standard",
-        }
+closed_set! {
+    /// The queue of a tenant that a job waits in.
+    #[derive(Default)]
+    pub Lane, "lane" {
+        /// Served first.
+        Express = "express",
+        /// Served next.
+        #[default]
+        Standard = "standard",
     }
 }
 
-impl FromStr for Lane {
-    type Err = BadName;
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        match text {
-            "express" => Ok(Lane::Express),
-            "standard" => Ok(Lane::Standard),
-            _ => Err(BadName { what: "lane", shape: "express or standard" }),
-        }
-    }
-}
-
-impl fmt::Display for Lane {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How the client wants its answer: sealed to the job's own secret, or in clear with a tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, Default)]
-#[serde(rename_all = "lowercase")]
-pub enum AnswerMode {
-    /// Only the client can read the answer.
-    #[default]
-    Sealed,
-    /// Anybody on the broker can read the answer; only the client can tell it from a forgery.
-    Open,
-}
-
-impl AnswerMode {
-    /// The mode as it stands in headers and in the seal.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            AnswerMode::Sealed => "sealed",
-            AnswerMode::Open => "open",
-        }
-    }
-}
-
-impl FromStr for AnswerMode {
-    type Err = BadName;
-    fn from_str(text: &str) -> Result<Self, BadName> {
-        match text {
-            "sealed" => Ok(AnswerMode::Sealed),
-            "open" => Ok(AnswerMode::Open),
-            _ => Err(BadName { what: "answer mode", shape: "sealed or open" }),
-        }
-    }
-}
-
-impl fmt::Display for AnswerMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+closed_set! {
+    /// The form in which the client wants its answer.
+    #[derive(Default)]
+    pub AnswerMode, "answer mode" {
+        /// Sealed to the job's own secret: only the client can read it.
+        #[default]
+        Sealed = "sealed",
+        /// In clear, with a tag: anyone on the broker can read it, and only the client can tell it from a forgery.
+        Open = "open",
     }
 }
 

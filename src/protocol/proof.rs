@@ -8,7 +8,7 @@ use super::digest::VerifyingKeyDigest;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicInputs(pub Vec<u8>);
 
-/// A finished proof with everything that is needed to verify it.
+/// A finished proof, with everything that verifying it takes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proof {
     /// The proof, in the circuit's own encoding.
@@ -21,6 +21,7 @@ pub struct Proof {
     pub verifying_key: VerifyingKeyDigest,
 }
 
+/// Writes the length alone: an output may hold what only the client is to read.
 impl fmt::Debug for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proof({} bytes)", self.proof.len())

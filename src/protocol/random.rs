@@ -1,10 +1,11 @@
-//! Randomness from the operating system, the only generator in this crate: one in memory would repeat itself in
-//! a forked process.
+//! Randomness from the operating system, the only generator in this crate.
+//!
+//! A generator in memory is copied by fork: two job processes would draw the same numbers.
 
 /// Draws `N` random bytes.
 ///
 /// # Panics
-/// When the operating system has no randomness: nothing that follows would be safe.
+/// When the operating system has no randomness. Nothing that follows would be safe.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fill(&mut bytes);
@@ -24,5 +25,6 @@ pub(crate) fn random_hex<const N: usize>() -> String {
 /// # Panics
 /// As [`random`].
 pub(crate) fn fill(bytes: &mut [u8]) {
-    getrandom::fill(bytes).expect("Cannot panic: the operating system has randomness");
+    // Cannot panic: getrandom(2) does not fail on a kernel that this crate runs on.
+    getrandom::fill(bytes).expect("the operating system has randomness");
 }

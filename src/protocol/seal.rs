@@ -1,12 +1,14 @@
-//! Sealing a witness, and opening it again; sealing an answer, and opening that.
+//! The seals of a witness and of its answer.
 //!
-//! HPKE base mode (RFC 9180), one shot: a context serves one message and is dropped. The job's header
-//! travels in clear and is bound in `info`, so a sealed witness opens only for the deployment, the
-//! tenant, the circuit, the job, the deadline and the answer mode that it was made for. Answers follow
-//! the response encapsulation of Oblivious HTTP (RFC 9458 section 4.4): the sender's and the
-//! recipient's context export the same secret, and only those two can make or open an answer.
+//! A witness is sealed with HPKE in base mode (RFC 9180), one shot: a context serves one message and is dropped. The
+//! job's header travels in clear and is bound in `info`, so a sealed witness opens only for the deployment, the tenant,
+//! the circuit, the job, the deadline and the answer mode that it was made for. Answers follow the response
+//! encapsulation of Oblivious HTTP (RFC 9458 section 4.4): the sender's and the recipient's context export the same
+//! secret, and only those two can make or open an answer.
 //!
 //! This module does no I/O and keeps no keys. Only a job process calls [`open`].
+
+use std::convert::Infallible;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
@@ -16,14 +18,12 @@ use hpke::aead::AeadTag;
 use hpke::inout::InOutBuf;
 use hpke::kem::{X25519HkdfSha256, XWing};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::answer::AnswerHeader;
 use super::codes::Code;
-use super::names::{AnswerMode, KeyId};
+use super::names::{AnswerMode, BadName, KeyId};
 use super::random;
 use crate::secret::{PrivateKey, Witness};
 
@@ -34,36 +34,28 @@ type HpkeKdf = hpke::kdf::HkdfSha256;
 const TAG_BYTES: usize = 16;
 /// Bytes of a response nonce: the larger of key and nonce length (RFC 9458 section 4.4).
 const NONCE_BYTES: usize = 32;
-/// Bytes of the length before a witness or an answer.
+/// Bytes of the length that stands before a witness or an answer.
 const LENGTH_BYTES: usize = 4;
-/// The smallest padded plaintext, in bytes.
+/// Smallest padded plaintext, in bytes.
 const PADDED_BYTES_MIN: usize = 1024;
 
-/// The way in which a key is sealed to. It belongs to the key. KDF and AEAD are HKDF-SHA256 (0x0001) and
-/// ChaCha20Poly1305 (0x0003) in both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// DHKEM(X25519, HKDF-SHA256), 0x0020 (RFC 9180 section 7.1).
-    X25519,
-    /// X-Wing, 0x647a: X25519 with ML-KEM-768 (draft-connolly-cfrg-xwing-kem, draft-ietf-hpke-pq). What is
-    /// sealed so stays sealed until somebody breaks both.
-    XWing,
+closed_set! {
+    /// The scheme of seals to a key. It belongs to the key. KDF and AEAD are HKDF-SHA256 (0x0001) and ChaCha20Poly1305
+    /// (0x0003) in both.
+    pub Scheme, "scheme" {
+        /// DHKEM(X25519, HKDF-SHA256), 0x0020 (RFC 9180 section 7.1).
+        X25519 = "x25519",
+        /// X-Wing, 0x647a: X25519 with ML-KEM-768 (draft-connolly-cfrg-xwing-kem, draft-ietf-hpke-pq). A seal holds until
+        /// both are broken.
+        XWing = "xwing",
+    }
 }
 
 impl Scheme {
-    /// All schemes, the strongest first.
-    pub const ALL: [Scheme; 2] = [Scheme::XWing, Scheme::X25519];
+    /// All schemes, the strongest first: the order of preference.
+    pub const STRONGEST_FIRST: [Scheme; 2] = [Scheme::XWing, Scheme::X25519];
 
-    /// The scheme's name in the bundle, and what the file of a private key ends in.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Scheme::X25519 => "x25519",
-            Scheme::XWing => "xwing",
-        }
-    }
-
-    /// Bytes of a public key.
+    /// Returns the length of a public key, in bytes.
     pub fn public_key_bytes(self) -> usize {
         match self {
             Scheme::X25519 => 32,
@@ -71,7 +63,7 @@ impl Scheme {
         }
     }
 
-    /// Bytes of an encapsulated key, which stands before the ciphertext.
+    /// Returns the length of an encapsulated key, in bytes. It stands before the ciphertext.
     pub fn enc_bytes(self) -> usize {
         match self {
             Scheme::X25519 => 32,
@@ -80,30 +72,22 @@ impl Scheme {
     }
 }
 
-impl std::str::FromStr for Scheme {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Scheme::ALL.into_iter().find(|scheme| scheme.as_str() == text).ok_or("expected x25519 or xwing")
-    }
-}
-
-/// The seal cannot be made or does not open. One error, no detail: an attacker learns nothing from it.
+/// A seal that cannot be made or does not open. One error without detail: a forger learns nothing from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the seal does not open")]
 pub struct SealError;
 
-/// What a client and a job process share once a witness is sealed: the key to the answer. 32 bytes.
+/// The key to an answer: 32 bytes that the client and the job process share once a witness is sealed.
 #[derive(Clone)]
 pub struct AnswerSecret(Zeroizing<[u8; 32]>);
 
 impl AnswerSecret {
-    /// Reads the secret back from where the client kept it.
+    /// Restores a secret that the client has kept.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         AnswerSecret(Zeroizing::new(bytes))
     }
 
-    /// The secret itself.
+    /// Returns the secret.
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
@@ -115,25 +99,25 @@ impl std::fmt::Debug for AnswerSecret {
     }
 }
 
-/// A sealed witness, and what its sender keeps.
+/// A sealed witness, with the secret that its sender keeps.
 #[derive(Debug)]
 pub struct Sealed {
-    /// `enc ‖ ciphertext`: the payload of the job.
+    /// Payload of the job: `enc ‖ ciphertext`.
     pub payload: Vec<u8>,
-    /// The encapsulated key, the first bytes of the payload.
+    /// Encapsulated key, the first bytes of the payload.
     pub enc: Vec<u8>,
-    /// The key to the answer.
+    /// Key to the answer.
     pub answer_secret: AnswerSecret,
 }
 
-/// An opened witness, and what answers it.
+/// An opened witness, with the secret that answers it.
 #[derive(Debug)]
 pub struct Opened {
-    /// The witness, without its padding.
+    /// Witness, without its padding.
     pub witness: Witness,
-    /// The key to the answer.
+    /// Key to the answer.
     pub answer_secret: AnswerSecret,
-    /// How it was sealed, which says how long the encapsulated key before the ciphertext is.
+    /// Scheme of the seal, which determines the length of the encapsulated key before the ciphertext.
     pub scheme: Scheme,
 }
 
@@ -142,13 +126,16 @@ pub struct Opened {
 /// # Panics
 /// When the operating system has no randomness.
 pub fn generate_key(scheme: Scheme) -> (PrivateKey, Vec<u8>) {
-    let private =
-        PrivateKey::fill(|bytes| getrandom::fill(bytes)).expect("the operating system gives randomness");
+    let filled = PrivateKey::fill(|bytes| {
+        random::fill(bytes);
+        Ok::<_, Infallible>(())
+    });
+    let Ok(private) = filled;
     let public = public_key(scheme, &private);
     (private, public)
 }
 
-/// The public key that belongs to a private key under this scheme.
+/// Derives the public key of a private key under this scheme.
 pub fn public_key(scheme: Scheme, private: &PrivateKey) -> Vec<u8> {
     match scheme {
         Scheme::X25519 => public_key_with::<X25519HkdfSha256>(private),
@@ -157,18 +144,17 @@ pub fn public_key(scheme: Scheme, private: &PrivateKey) -> Vec<u8> {
 }
 
 fn public_key_with<K: Kem>(private: &PrivateKey) -> Vec<u8> {
-    let private = K::PrivateKey::from_bytes(private.expose())
-        // Cannot panic: any 32 bytes are a scalar once clamped, and any are a seed.
-        .expect("32 bytes are a private key");
+    // Cannot panic: any 32 bytes are a scalar once clamped, and any are a seed.
+    let private = K::PrivateKey::from_bytes(private.expose()).expect("32 bytes are a private key");
     K::sk_to_pk(&private).to_bytes().to_vec()
 }
 
-/// Bytes of the payload that a witness of `witness_bytes` makes.
+/// Returns the length of the payload that a witness of `witness_bytes` makes, in bytes.
 pub fn sealed_bytes(scheme: Scheme, witness_bytes: usize) -> usize {
     scheme.enc_bytes() + padded(LENGTH_BYTES + witness_bytes) + TAG_BYTES
 }
 
-/// The id of a public key: the first 16 bytes of `SHA-256("sealprove/1 key\n" ‖ scheme ‖ "\n" ‖ key)`.
+/// Returns the id of a public key: the first 16 bytes of `SHA-256("sealprove/1 key\n" ‖ scheme ‖ "\n" ‖ key)`.
 pub fn key_id(scheme: Scheme, public_key: &[u8]) -> KeyId {
     let digest = Sha256::new()
         .chain_update("sealprove/1 key\n")
@@ -183,7 +169,7 @@ pub fn key_id(scheme: Scheme, public_key: &[u8]) -> KeyId {
 /// Seals a witness to a public key, bound to `info` (see [`JobHeader::info`](super::JobHeader::info)).
 ///
 /// # Errors
-/// When the public key is not one, or the witness is longer than a length can say.
+/// When the public key is invalid, or the witness is longer than 4 GiB.
 pub fn seal(scheme: Scheme, public_key: &[u8], info: &[u8], witness: &[u8]) -> Result<Sealed, SealError> {
     match scheme {
         Scheme::X25519 => seal_with::<X25519HkdfSha256>(public_key, info, witness),
@@ -197,6 +183,7 @@ fn seal_with<K: Kem>(public_key: &[u8], info: &[u8], witness: &[u8]) -> Result<S
         setup_sender::<HpkeAead, HpkeKdf, K>(&OpModeS::Base, &public_key, info).map_err(|_| SealError)?;
     let enc = enc.to_bytes().to_vec();
 
+    // At its final size from the start: a buffer that grows leaves a copy of the witness in the old block.
     let mut payload = Vec::with_capacity(enc.len() + padded(LENGTH_BYTES + witness.len()) + TAG_BYTES);
     payload.extend_from_slice(&enc);
     pad_into(&mut payload, witness)?;
@@ -212,7 +199,8 @@ fn seal_with<K: Kem>(public_key: &[u8], info: &[u8], witness: &[u8]) -> Result<S
 /// Opens `enc ‖ ciphertext`, in place in a buffer of the final size that is wiped.
 ///
 /// # Errors
-/// Wrong key, wrong header, damage, a padding that [`seal`] would not have made: all the same.
+/// When the key is wrong, the header is not the bound one, the payload is damaged, or its padding is not what [`seal`]
+/// makes. All are one error.
 pub fn open(
     scheme: Scheme,
     private_key: &PrivateKey,
@@ -254,22 +242,22 @@ fn open_with<K: Kem>(
     Ok((witness, AnswerSecret(secret)))
 }
 
+/// Label of the secret that both contexts export.
 const ANSWER_LABEL: &[u8] = b"sealprove/1 answer";
 
-/// What an answer is bound to, besides its secret: the job's `info` and `enc`.
+/// The binding of an answer to its job: the secret that both share, and the job's `info` and `enc`.
 #[derive(Debug, Clone, Copy)]
 pub struct AnswerBinding<'a> {
     /// The job's `info`.
     pub info: &'a [u8],
-    /// The job's encapsulated key.
+    /// Encapsulated key of the job.
     pub enc: &'a [u8],
-    /// The key to the answer.
+    /// Key to the answer.
     pub secret: &'a AnswerSecret,
 }
 
 impl AnswerBinding<'_> {
-    /// Seals or tags the document of an answer: its header and its payload. The nonce comes from the
-    /// operating system, fresh for every answer.
+    /// Seals or tags the document of an answer. Returns the header and the payload of its message.
     ///
     /// # Panics
     /// When the operating system has no randomness, or the document is longer than 4 GiB.
@@ -280,8 +268,8 @@ impl AnswerBinding<'_> {
         content_type: &str,
         document: &[u8],
     ) -> (AnswerHeader, Vec<u8>) {
-        let mut nonce = [0; NONCE_BYTES];
-        random::fill(&mut nonce);
+        // Fresh for every answer: a job that is tried twice may have two, under the same secret.
+        let nonce = random::random::<NONCE_BYTES>();
         let mut header = AnswerHeader { code, mode, content_type: content_type.to_owned(), tag: None };
         match mode {
             AnswerMode::Sealed => {
@@ -295,11 +283,10 @@ impl AnswerBinding<'_> {
         }
     }
 
-    /// Opens an answer, or checks the tag of an open one: the document, if it is from the process that
-    /// had opened the job.
+    /// Opens a sealed answer, or checks the tag of an open one. Returns its document.
     ///
     /// # Errors
-    /// When it is not, or has been changed.
+    /// When the answer is not from a process that had opened the job, or has been changed.
     pub fn open_answer(&self, header: &AnswerHeader, payload: &[u8]) -> Result<Vec<u8>, SealError> {
         match header.mode {
             AnswerMode::Sealed => self.decrypt(header, payload),
@@ -311,11 +298,12 @@ impl AnswerBinding<'_> {
         let (aead, iv) = self.keys(&nonce);
         let mut payload = Vec::with_capacity(NONCE_BYTES + padded(LENGTH_BYTES + document.len()) + TAG_BYTES);
         payload.extend_from_slice(&nonce);
+        // Cannot panic: a circuit bounds its answers far below 4 GiB.
         pad_into(&mut payload, document).expect("a document is shorter than 4 GiB");
-        let tag = aead
-            .encrypt_inout_detached(&iv, &self.aad(header), InOutBuf::from(&mut payload[NONCE_BYTES..]))
-            // Cannot panic: ChaCha20Poly1305 refuses only plaintexts of 256 GiB and more.
-            .expect("the document is not too long");
+        let plaintext = InOutBuf::from(&mut payload[NONCE_BYTES..]);
+        let sealed = aead.encrypt_inout_detached(&iv, &self.aad(header), plaintext);
+        // Cannot panic: ChaCha20Poly1305 refuses only plaintexts of 256 GiB and more.
+        let tag = sealed.expect("the document is not too long");
         payload.extend_from_slice(&tag);
         payload
     }
@@ -333,36 +321,31 @@ impl AnswerBinding<'_> {
         Ok(document[LENGTH_BYTES..LENGTH_BYTES + length].to_vec())
     }
 
-    /// `nonce ‖ tag` over an empty plaintext with the payload in the associated data.
+    /// Computes `nonce ‖ tag` over an empty plaintext with the payload in the associated data.
     fn tag(&self, header: &AnswerHeader, nonce: [u8; NONCE_BYTES], payload: &[u8]) -> Vec<u8> {
         let (aead, iv) = self.keys(&nonce);
         let mut nothing: [u8; 0] = [];
-        let tag = aead
-            .encrypt_inout_detached(&iv, &self.tag_aad(header, payload), InOutBuf::from(&mut nothing[..]))
-            // Cannot panic: the plaintext is empty.
-            .expect("the plaintext is not too long");
+        let aad = self.tag_aad(header, payload);
+        let tagged = aead.encrypt_inout_detached(&iv, &aad, InOutBuf::from(&mut nothing[..]));
+        // Cannot panic: the plaintext is empty.
+        let tag = tagged.expect("the plaintext is not too long");
         [&nonce[..], &tag[..]].concat()
     }
 
     fn check_tag(&self, header: &AnswerHeader, payload: &[u8]) -> Result<(), SealError> {
-        let tag = header.tag.as_ref().and_then(|tag| BASE64_STANDARD.decode(tag).ok()).ok_or(SealError)?;
-        if tag.len() != NONCE_BYTES + TAG_BYTES {
+        let stated = header.tag.as_ref().and_then(|tag| BASE64_STANDARD.decode(tag).ok()).ok_or(SealError)?;
+        if stated.len() != NONCE_BYTES + TAG_BYTES {
             return Err(SealError);
         }
-        let (nonce, tag) = tag.split_at(NONCE_BYTES);
+        let (nonce, tag) = stated.split_at(NONCE_BYTES);
         let (aead, iv) = self.keys(nonce);
         let mut nothing: [u8; 0] = [];
         let tag = Tag::try_from(tag).map_err(|_| SealError)?;
-        aead.decrypt_inout_detached(
-            &iv,
-            &self.tag_aad(header, payload),
-            InOutBuf::from(&mut nothing[..]),
-            &tag,
-        )
-        .map_err(|_| SealError)
+        let aad = self.tag_aad(header, payload);
+        aead.decrypt_inout_detached(&iv, &aad, InOutBuf::from(&mut nothing[..]), &tag).map_err(|_| SealError)
     }
 
-    /// RFC 9458 section 4.4, with the exported secret in place of its own:
+    /// Derives key and nonce of the AEAD by RFC 9458 section 4.4, with the exported secret in place of its own:
     ///
     /// ```text
     /// prk = Extract(salt = enc ‖ response_nonce, secret)
@@ -373,13 +356,15 @@ impl AnswerBinding<'_> {
         let hkdf = Hkdf::<Sha256>::new(Some(&salt), self.secret.expose());
         let mut key = Zeroizing::new([0; 32]);
         let mut iv = [0; 12];
-        // Cannot panic: both are shorter than 255 blocks.
+        // Cannot panic: 32 bytes are less than 255 blocks.
         hkdf.expand(b"key", key.as_mut_slice()).expect("32 bytes are not too many");
+        // Cannot panic: as above.
         hkdf.expand(b"nonce", &mut iv).expect("12 bytes are not too many");
         (ChaCha20Poly1305::new(&Key::from(*key)), Nonce::from(iv))
     }
 
     fn aad(&self, header: &AnswerHeader) -> Vec<u8> {
+        // The outcome and the code of a header are bound, so that no one can put others on a real answer.
         let mut aad = self.info.to_vec();
         aad.extend_from_slice(
             format!("answer\n{}\n{}\n{}\n", header.code.outcome(), header.code, header.content_type)
@@ -405,20 +390,24 @@ fn pad_into(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), SealError> {
     Ok(())
 }
 
-/// The length of the bytes in a padded plaintext; `None` where [`pad_into`] would not have made it.
+/// Returns the length of the bytes in a padded plaintext, or `None` if [`pad_into`] would not have made it.
+///
+/// One encoding for each length: free bytes in the padding would be a channel past the circuit's checks.
 fn unpadded(plaintext: &[u8]) -> Option<usize> {
     let (length, rest) = plaintext.split_first_chunk::<LENGTH_BYTES>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let padding = rest.get(length..)?;
     let is_canonical = padded(LENGTH_BYTES + length) == plaintext.len();
-    // All of the padding is read, whatever it holds.
+    // Reads all of the padding, in a time that does not depend on where the first byte that is not zero lies.
     let is_zero = padding.iter().fold(0, |sum, byte| sum | byte) == 0;
     (is_canonical && is_zero).then_some(length)
 }
 
-/// PADMÉ (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
-/// PURBs", PETS 2019, section 4): for a length L, with E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, L rounded up
-/// to a multiple of 2^(E−S); at least [`PADDED_BYTES_MIN`].
+/// Returns the padded length of a plaintext, by PADMÉ (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files
+/// and Communication with PURBs", PETS 2019, section 4).
+///
+/// For a length L, with E = ⌊log2 L⌋ and S = ⌊log2 E⌋ + 1, that is L rounded up to a multiple of 2^(E−S); at least
+/// [`PADDED_BYTES_MIN`].
 fn padded(length: usize) -> usize {
     if length <= PADDED_BYTES_MIN {
         return PADDED_BYTES_MIN;

@@ -1,51 +1,43 @@
-//! The last known state of a job that has no answer yet.
+//! The status of a job: its last known state, while it has no answer.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::{JobId, Tenant};
+use super::names::{BadName, JobId, Tenant};
 use super::time::UnixSeconds;
 
-/// What is being done about a job. That a job is answered is known from its answer alone; a job with
-/// no status whose submission was acknowledged is queued.
+/// The status of a job.
+///
+/// Only an answer shows that a job is answered. A job whose submission was acknowledged and that has no status is
+/// queued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// The protocol's version.
+    /// Version of the protocol.
     #[schemars(extend("const" = "1"))]
     pub version: String,
-    /// Whose job it is.
+    /// Tenant of the job.
     pub tenant: Tenant,
-    /// Which job it is.
+    /// The job.
     pub job: JobId,
-    /// What is being done.
-    pub state: State,
-    /// Which attempt this is, from 1.
+    /// State of the job.
+    pub state: JobState,
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// How often this job's own process has crashed on it.
+    /// Number of crashes of this job's own process.
     pub faults: u32,
     /// Start of this state, in Unix seconds.
     pub since: UnixSeconds,
-    /// How long a proof of this circuit takes here, in milliseconds, once one has been made.
+    /// Typical time of a proof of this circuit here, in milliseconds, once one has been made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_ms: Option<u64>,
 }
 
-/// What is being done about a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// A process is proving it.
-    Proving,
-    /// An attempt ended in a fault; it will be tried again.
-    Retrying,
-}
-
-impl State {
-    /// As it stands in the document.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Proving => "proving",
-            State::Retrying => "retrying",
-        }
+closed_set! {
+    /// The state of a job that a service has taken.
+    pub JobState, "job state" {
+        /// A process is proving it.
+        Proving = "proving",
+        /// An attempt ended in a fault, and the job will be tried again.
+        Retrying = "retrying",
     }
 }

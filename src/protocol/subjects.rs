@@ -1,8 +1,11 @@
-//! Subjects: how names become the NATS subjects of a deployment, and back.
+//! Subjects: the NATS subjects of a deployment, made of names and parsed into names.
 
 use serde::{Deserialize, Serialize};
 
 use super::names::{BadName, CircuitId, JobId, Lane, Tenant};
+
+/// Longest prefix, in bytes.
+const PREFIX_BYTES_MAX: usize = 64;
 
 /// The subjects of a deployment, all below one prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,113 +14,113 @@ pub struct Subjects {
     prefix: String,
 }
 
-/// The name of a job as its subject gives it.
+/// The names in a job's subject.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JobSubject {
-    /// Whose job it is.
+    /// Tenant of the job.
     pub tenant: Tenant,
-    /// The queue that it waits in.
+    /// Queue that the job waits in.
     pub lane: Lane,
-    /// What is to be proved.
+    /// Circuit to prove.
     pub circuit: CircuitId,
-    /// Which job it is.
+    /// The job.
     pub job: JobId,
 }
 
 impl Subjects {
-    /// The prefix, `prove.v1` by default.
+    /// Returns the prefix, `prove.v1` by default.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Where a sealed job is published.
+    /// Returns the subject that a sealed job is published on.
     pub fn job(&self, job: &JobSubject) -> String {
         format!("{}.job.{}.{}.{}.{}", self.prefix, job.tenant, job.lane, job.circuit, job.job)
     }
 
-    /// Returns the wildcard of all jobs of all tenants, well formed or not.
+    /// Returns the filter of all jobs of all tenants, well formed or not.
     pub fn jobs(&self) -> String {
         format!("{}.job.>", self.prefix)
     }
 
-    /// All jobs of a tenant's lane, well formed or not.
+    /// Returns the filter of all jobs of a tenant's lane, well formed or not.
     pub fn lane(&self, tenant: &Tenant, lane: Lane) -> String {
         format!("{}.job.{tenant}.{lane}.*.*", self.prefix)
     }
 
-    /// Where the one answer of a job is.
+    /// Returns the subject of a job's one answer.
     pub fn answer(&self, tenant: &Tenant, job: &JobId) -> String {
         format!("{}.answer.{tenant}.{job}", self.prefix)
     }
 
-    /// All answers of a tenant.
+    /// Returns the filter of all answers of a tenant.
     pub fn answers(&self, tenant: &Tenant) -> String {
         format!("{}.answer.{tenant}.*", self.prefix)
     }
 
-    /// The last known state of a job that has no answer yet.
+    /// Returns the subject of a job's status.
     pub fn status(&self, tenant: &Tenant, job: &JobId) -> String {
         format!("{}.status.{tenant}.{job}", self.prefix)
     }
 
-    /// All statuses of all tenants.
+    /// Returns the filter of the statuses of all jobs of all tenants.
     pub fn statuses(&self) -> String {
         format!("{}.status.*.*", self.prefix)
     }
 
-    /// The headers of a job's answer, as a wake-up.
+    /// Returns the subject on which the broker publishes the headers of a job's answer, to wake the client.
     pub fn live(&self, tenant: &Tenant, job: &JobId) -> String {
         format!("{}.live.{tenant}.{job}", self.prefix)
     }
 
-    /// Where the answer stream republishes to, in the broker's own notation.
+    /// Returns the subject that a tenant's answer stream republishes to, in the broker's notation for transforms.
     pub fn live_transform(&self, tenant: &Tenant) -> String {
         format!("{}.live.{tenant}.{{{{wildcard(1)}}}}", self.prefix)
     }
 
-    /// The headers of all answers of all tenants, as wake-ups.
+    /// Returns the filter of the wake-ups of all jobs of all tenants.
     pub fn lives(&self) -> String {
         format!("{}.live.*.*", self.prefix)
     }
 
-    /// Reads a subject of [`lives`](Self::lives); `None` where it is not one.
+    /// Parses a subject of [`lives`](Self::lives). Returns `None` for any other.
     pub fn parse_live(&self, subject: &str) -> Option<(Tenant, JobId)> {
         self.parse_two("live", subject)
     }
 
-    /// A job in whatever lane and for whatever circuit, in the broker's own notation.
+    /// Returns the filter that finds a job in any lane and for any circuit.
     pub fn job_anywhere(&self, tenant: &Tenant, job: &JobId) -> String {
         format!("{}.job.{tenant}.*.*.{job}", self.prefix)
     }
 
-    /// Where the cancelling of a job is asked for.
+    /// Returns the subject of requests to cancel a job.
     pub fn cancel(&self, tenant: &Tenant, job: &JobId) -> String {
         format!("{}.cancel.{tenant}.{job}", self.prefix)
     }
 
-    /// All requests to cancel, of all tenants.
+    /// Returns the filter of the requests to cancel of all tenants.
     pub fn cancels(&self) -> String {
         format!("{}.cancel.*.*", self.prefix)
     }
 
-    /// Reads a subject of [`cancels`](Self::cancels); `None` where it is not one.
+    /// Parses a subject of [`cancels`](Self::cancels). Returns `None` for any other.
     pub fn parse_cancel(&self, subject: &str) -> Option<(Tenant, JobId)> {
         self.parse_two("cancel", subject)
     }
 
-    /// `<prefix>.<kind>.<tenant>.<job>`.
+    /// Parses `<prefix>.<kind>.<tenant>.<job>`.
     fn parse_two(&self, kind: &str, subject: &str) -> Option<(Tenant, JobId)> {
         let rest = subject.strip_prefix(&self.prefix)?.strip_prefix('.')?;
         let (tenant, job) = rest.strip_prefix(kind)?.strip_prefix('.')?.split_once('.')?;
         Some((tenant.parse().ok()?, job.parse().ok()?))
     }
 
-    /// Where the signed bundle is asked for.
+    /// Returns the subject of requests for the signed bundle.
     pub fn bundle(&self) -> String {
         format!("{}.bundle", self.prefix)
     }
 
-    /// Reads a job's subject.
+    /// Parses a job's subject.
     ///
     /// # Errors
     /// When it is not `<prefix>.job.<tenant>.<lane>.<circuit>.<job>` with tokens of their stated shape.
@@ -144,15 +147,15 @@ impl Default for Subjects {
 impl TryFrom<String> for Subjects {
     type Error = BadName;
     fn try_from(prefix: String) -> Result<Self, BadName> {
-        let token = |t: &str| {
-            !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-        };
-        if prefix.len() <= 64 && prefix.split('.').all(token) {
-            Ok(Subjects { prefix })
-        } else {
-            Err(BadName::new("subject prefix", "tokens of A-Z a-z 0-9 _ - with dots between"))
+        if prefix.len() > PREFIX_BYTES_MAX || !prefix.split('.').all(is_token) {
+            return Err(BadName::new("subject prefix", "tokens of A-Z a-z 0-9 _ - with dots between"));
         }
+        Ok(Subjects { prefix })
     }
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 impl From<Subjects> for String {

@@ -1,36 +1,41 @@
-//! The client's trace (W3C Trace Context, level 1): taken where it is exactly of its form, else passed over. It is
-//! not authenticated, and nothing is decided by it.
+//! The client's trace (W3C Trace Context, level 1).
+//!
+//! A header that is not exactly of the standard's form is ignored. The trace is not authenticated, and nothing is
+//! decided by it.
 
 use std::str::FromStr;
 
-use super::names::BadName;
+use super::names::{BadName, lower_hex};
 
 /// A `traceparent`: `00-<trace id>-<parent id>-<flags>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceParent(String);
 
 impl TraceParent {
-    /// As it stands in the header.
+    /// Bytes of a `traceparent` of version 00.
+    const BYTES: usize = 55;
+
+    /// Returns the header's value.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// 32 hexadecimal digits.
+    /// Returns the id of the trace: 32 hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
 
-    /// The client's span: 16 hexadecimal digits.
+    /// Returns the id of the client's span: 16 hexadecimal digits.
     pub fn parent_id(&self) -> &str {
         &self.0[36..52]
     }
 
-    /// Whether the client records this trace.
+    /// Returns whether the client records this trace.
     pub fn is_sampled(&self) -> bool {
         u8::from_str_radix(&self.0[53..], 16).is_ok_and(|flags| flags & 1 == 1)
     }
 
-    /// The one of these headers' values, where there is one and it is of the form.
+    /// Returns the trace, if there is exactly one value and it is of the form. Of two, neither can be trusted more.
     pub fn only<'a>(mut values: impl Iterator<Item = &'a str>) -> Option<Self> {
         let first = values.next()?.parse().ok()?;
         values.next().is_none().then_some(first)
@@ -39,22 +44,27 @@ impl TraceParent {
 
 impl FromStr for TraceParent {
     type Err = BadName;
+
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = || BadName::new("traceparent", "00-<32 hex>-<16 hex>-<2 hex>, lower case, ids not zero");
-        let hex = |part: &str, digits: usize| {
-            part.len() == digits && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let is_id = |part: &str, digits| hex(part, digits) && part.bytes().any(|byte| byte != b'0');
-        // No longer than it can be, before it is looked at.
-        let parts: Vec<&str> =
-            text.get(..55).filter(|_| text.len() == 55).ok_or_else(bad)?.split('-').collect();
+        // The length first, so that a long header costs nothing.
+        let parts: Vec<&str> = if text.len() == Self::BYTES { text.split('-').collect() } else { Vec::new() };
         match parts[..] {
-            ["00", trace, parent, flags] if is_id(trace, 32) && is_id(parent, 16) && hex(flags, 2) => {
+            ["00", trace, parent, flags]
+                if is_id(trace, 32) && is_id(parent, 16) && is_lower_hex(flags, 2) =>
+            {
                 Ok(TraceParent(text.to_owned()))
             }
-            _ => Err(bad()),
+            _ => Err(BadName::new("traceparent", "00-<32 hex>-<16 hex>-<2 hex>, lower case, ids not zero")),
         }
     }
+}
+
+fn is_id(text: &str, digits: usize) -> bool {
+    is_lower_hex(text, digits) && text.bytes().any(|byte| byte != b'0')
+}
+
+fn is_lower_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && lower_hex(text)
 }
 
 #[cfg(test)]
@@ -64,7 +74,7 @@ mod tests {
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
-    fn a_trace_is_taken_where_it_is_exactly_of_its_form() {
+    fn a_trace_is_read_if_it_is_exactly_of_the_form() {
         let trace: TraceParent = GOOD.parse().unwrap();
         assert_eq!(trace.as_str(), GOOD);
         assert_eq!(trace.trace_id(), "0af7651916cd43dd8448eb211c80319c");

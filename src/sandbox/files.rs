@@ -1,5 +1,4 @@
-//! What a process may do to files, to TCP and to other processes: Landlock (landlock(7)), by path, for this
-//! thread and all that it starts.
+//! Files, TCP and other processes: Landlock (landlock(7)), by path, for this thread and all that it starts.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +7,13 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, Scope, path_beneath_rules,
 };
 
-use super::LockError;
+use super::error::LockError;
 
-/// The newest version whose every restriction is asked for. What an older kernel lacks is left out.
+/// Newest version whose restrictions are asked for. An older kernel leaves out those that it does not know.
 const NEWEST: ABI = ABI::V6;
 
-/// What name resolution and TLS read: the resolver's files with what they are links to, libraries that the
-/// resolver loads, the system's authorities.
+/// Files that name resolution and TLS read: the resolver's, with the targets of their links; libraries that the resolver
+/// loads; the system's authorities.
 const SYSTEM: [&str; 14] = [
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -32,34 +31,37 @@ const SYSTEM: [&str; 14] = [
     "/usr/share/zoneinfo",
 ];
 
-/// The files that a service may read.
+/// The files that a service may read, and the folder that it may fill.
 #[derive(Debug)]
 pub struct Readable {
+    /// The folder of private keys, which none of the paths may contain.
     keys: PathBuf,
     paths: Vec<PathBuf>,
     filled: Option<PathBuf>,
 }
 
 impl Readable {
-    /// What every program reads; never what lies in `keys`.
+    /// Creates the list of files that every program reads, without those that contain `keys`.
     pub fn without(keys: &Path) -> Self {
         let keys = keys.canonicalize().unwrap_or_else(|_| keys.to_owned());
-        let system = SYSTEM.iter().map(PathBuf::from).filter(|path| !keys.starts_with(path)).collect();
-        Readable { keys, paths: system, filled: None }
+        let paths = SYSTEM.iter().map(PathBuf::from).filter(|path| !keys.starts_with(path)).collect();
+        Readable { keys, paths, filled: None }
     }
 
-    /// And a file. With its folder, so that it can be replaced while the service runs, unless the keys lie
-    /// there.
+    /// Adds a file, with its folder: a file that is replaced while the service runs is another one to Landlock. The
+    /// folder is left out if the keys lie there.
     #[must_use]
     pub fn and(mut self, file: &Path) -> Self {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
         let has_keys = folder.canonicalize().is_ok_and(|folder| self.keys.starts_with(folder));
         self.paths.push(if has_keys { file } else { folder }.to_owned());
         self
     }
 
-    /// And it may fill this folder with new files, which it cannot read.
+    /// Adds a folder that the service may fill with new files, and cannot read.
     #[must_use]
     pub fn filling(mut self, folder: Option<&Path>) -> Self {
         self.filled = folder.map(Path::to_owned);
@@ -67,8 +69,8 @@ impl Readable {
     }
 }
 
-/// Takes all access to files from this thread but reading what is `readable` and filling its folder, and
-/// processes outside. TCP is left as it is: a service talks to its broker.
+/// Takes from this thread all access to files, except what `readable` grants, and to processes outside. Returns the
+/// version of Landlock. TCP stays allowed, since a service talks to its broker.
 pub(super) fn allow(readable: &Readable) -> Result<u32, LockError> {
     let rules = path_beneath_rules(&readable.paths, AccessFs::ReadFile | AccessFs::ReadDir);
     let filled = path_beneath_rules(&readable.filled, AccessFs::MakeReg | AccessFs::WriteFile);
@@ -82,7 +84,7 @@ pub(super) fn allow(readable: &Readable) -> Result<u32, LockError> {
     restrict(ruleset)
 }
 
-/// Takes all access to files, TCP, and processes outside from this thread.
+/// Takes from this thread all access to files, to TCP, and to processes outside. Returns the version of Landlock.
 pub(super) fn allow_none() -> Result<u32, LockError> {
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)

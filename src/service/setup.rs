@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::audit::log::{AuditError, Book};
+use crate::audit::{Sink, SinkError};
 use crate::circuit::Circuits;
 use crate::config::{Sandbox, ServiceConfig};
 use crate::frame::Locks;
@@ -42,7 +42,7 @@ pub enum SetupError {
     },
     /// The audit log cannot be started.
     #[error(transparent)]
-    Audit(#[from] AuditError),
+    Audit(#[from] SinkError),
     /// The launcher cannot be started.
     #[error("start the launcher of chambers")]
     Launcher(#[source] std::io::Error),
@@ -64,7 +64,7 @@ pub struct Setup {
     /// Memory of the machine, in bytes.
     pub(crate) available_bytes: u64,
     pub(crate) locks: Locks,
-    pub(crate) book: Option<Book>,
+    pub(crate) audit_sink: Option<Sink>,
 }
 
 impl Setup {
@@ -81,7 +81,7 @@ impl Setup {
             .map(|(id, circuit)| (id.clone(), Limits::for_circuit(&circuit.descriptor(), &config)))
             .collect();
         // The audit log's folder is made here: the lock allows writing only inside it.
-        let book = Book::begin(&config.audit)?;
+        let audit_sink = Sink::open(&config.audit)?;
         let watched = Watched { keys: config.keys.clone(), bundle: config.bundle.clone() };
         // A process inherits the locks of the one that starts it, and a chamber must read keys. So the process that
         // starts chambers is started before the lock.
@@ -92,7 +92,7 @@ impl Setup {
             config.service.memory.map_or_else(prover::available_bytes, |memory| memory.as_u64());
         let locks = match config.service.sandbox {
             Sandbox::On => {
-                let audit_folder = book.as_ref().and_then(Book::folder);
+                let audit_folder = audit_sink.as_ref().and_then(Sink::folder);
                 sandbox::lock_service(&readable(&config).and(&launcher.bundle()).filling(audit_folder))?
             }
             Sandbox::Off => Locks::default(),
@@ -109,7 +109,7 @@ impl Setup {
             launcher,
             available_bytes,
             locks,
-            book,
+            audit_sink,
         })
     }
 }

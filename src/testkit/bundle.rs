@@ -10,7 +10,7 @@ fn verdict(file: &File) -> String {
     let refused = match verified {
         Ok(_) if !file.is_success() => return "accepted".to_owned(),
         Ok(bundle) => {
-            let chosen = bundle.key_for(&Scheme::ALL, file.parsed("now"), file.parsed("expires"));
+            let chosen = bundle.key_for(&Scheme::STRONGEST_FIRST, file.parsed("now"), file.parsed("expires"));
             assert_eq!(chosen.map_or("none", |key| key.id.as_str()), file.one("chosen"), "{}", file.name);
             assert_eq!(bundle.serial, file.parsed::<u64>("serial"), "{}", file.name);
             return "accepted".to_owned();

@@ -23,7 +23,7 @@ struct Held {
 }
 
 impl Held {
-    fn of(file: &File) -> Self {
+    fn new(file: &File) -> Self {
         let private: Vec<_> = file.all("key").map(held_key).collect();
         let keys = ChamberKeys {
             ready: private.iter().map(|(ready, _)| ready.clone()).collect(),
@@ -39,7 +39,7 @@ impl Held {
     }
 }
 
-/// `<scheme> <private key in hexadecimal digits>`.
+/// Parses `<scheme> <private key in hexadecimal digits>`.
 fn held_key(line: &str) -> (ReadyKey, PrivateKey) {
     let (scheme, digits) = line.split_once(' ').unwrap();
     let scheme: Scheme = scheme.parse().unwrap();
@@ -61,7 +61,7 @@ fn bundle(file: &File) -> Bundle {
     }
 }
 
-/// `<name> <verifying key> <witness_bytes_max>`.
+/// Parses `<name> <verifying key> <witness_bytes_max>`.
 fn listed(line: &str) -> BundleCircuit {
     let [id, verifying_key, most] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
     BundleCircuit {
@@ -78,7 +78,7 @@ fn listed(line: &str) -> BundleCircuit {
 fn verdict(file: &File, proving_key: &dyn ProvingKey) -> String {
     let subjects = Subjects::try_from(file.one("prefix").to_owned()).unwrap();
     let Ok(subject) = subjects.parse_job(file.one("subject")) else { return "not-a-job".to_owned() };
-    let held = Held::of(file);
+    let held = Held::new(file);
     let now: UnixSeconds = file.parsed("now");
     let tenants: Tenants = serde_json::from_value(json!({ subject.tenant.as_str(): {} })).unwrap();
     let recipient = Recipient {

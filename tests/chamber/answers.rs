@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sealprove::frame::{End, Event, ReadyKey};
+use sealprove::frame::{ChamberEvent, End, ReadyKey};
 use sealprove::protocol::{AnswerMode, Code, Scheme, Sha256Digest};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ const NONCE_BYTES: usize = 32;
 #[test]
 fn a_chamber_reports_its_keys_and_circuits() {
     let chamber = Chamber::start();
-    let Event::Ready { keys, circuits, .. } = &chamber.ready else { panic!("{:?}", chamber.ready) };
+    let ChamberEvent::Ready { keys, circuits, .. } = &chamber.ready else { panic!("{:?}", chamber.ready) };
     assert_eq!(keys, &[ReadyKey { id: id_of(&chamber.key), scheme: Scheme::X25519 }]);
     assert_eq!(circuits.len(), 14);
     let sleeps = circuits.iter().find(|circuit| circuit.id.as_str() == "sleeps-v1").unwrap();

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use sealprove::frame::{self, End, Event, ORDER_BYTES, Order};
+use sealprove::frame::{self, ChamberEvent, End, ORDER_BYTES, Order};
 use sealprove::protocol::Code;
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_millis(300);
 #[track_caller]
 fn forked_nothing_and_lives(chamber: &mut Chamber) {
     let events = chamber.events_until_quiet(QUIET);
-    assert!(!events.iter().any(|event| matches!(event, Event::Started { .. })), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, ChamberEvent::Started { .. })), "{events:?}");
     assert_eq!(chamber.prove("sleeps-v1", &json!({})).0.code(), Code::Ok);
 }
 
@@ -111,7 +111,7 @@ fn surplus_connections_are_closed_and_a_freed_place_is_reused() {
     }
     let started = |chamber: &mut Chamber| {
         let events = chamber.events_until_quiet(QUIET);
-        events.iter().filter(|event| matches!(event, Event::Started { .. })).count()
+        events.iter().filter(|event| matches!(event, ChamberEvent::Started { .. })).count()
     };
     assert_eq!(started(&mut chamber), 2);
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Pid;
-use sealprove::frame::{self, End, Event, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
+use sealprove::frame::{self, ChamberEvent, End, FrameError, JobHead, Order, PREFIX_BYTES, ReplyHead};
 use sealprove::protocol::{
     Answer, AnswerBinding, AnswerHeader, AnswerMode, AnswerSecret, Deployment, JobHeader, JobId, JobSubject,
     KeyId, Lane, Scheme, Sealed, Tenant, UnixSeconds, VerifyingKeyPin, key_id, public_key, seal,
@@ -51,12 +51,12 @@ pub(crate) fn id_of(key: &PrivateKey) -> KeyId {
 /// A chamber that is ready, and all that its service knows.
 pub(crate) struct Chamber {
     pub(crate) key: PrivateKey,
-    pub(crate) ready: Event,
+    pub(crate) ready: ChamberEvent,
     child: Child,
     control: Option<UnixStream>,
     folder: TempDir,
     tickets: u64,
-    events: Vec<Event>,
+    events: Vec<ChamberEvent>,
 }
 
 impl Chamber {
@@ -177,7 +177,7 @@ impl Chamber {
     /// The process of a job, once it has started.
     pub(crate) fn pid_of(&mut self, ticket: u64) -> i32 {
         self.find(|event| match event {
-            Event::Started { ticket: started, pid } if *started == ticket => Some(*pid),
+            ChamberEvent::Started { ticket: started, pid } if *started == ticket => Some(*pid),
             _ => None,
         })
     }
@@ -185,12 +185,12 @@ impl Chamber {
     /// Waits for the end of a job.
     pub(crate) fn end_of(&mut self, ticket: u64) -> End {
         self.find(|event| match event {
-            Event::Ended { ticket: ended, end, .. } if *ended == ticket => Some(*end),
+            ChamberEvent::Ended { ticket: ended, end, .. } if *ended == ticket => Some(*end),
             _ => None,
         })
     }
 
-    fn find<T>(&mut self, wanted: impl Fn(&Event) -> Option<T>) -> T {
+    fn find<T>(&mut self, wanted: impl Fn(&ChamberEvent) -> Option<T>) -> T {
         loop {
             if let Some(found) = self.events.iter().find_map(&wanted) {
                 return found;
@@ -201,7 +201,7 @@ impl Chamber {
     }
 
     /// Everything that the chamber has said, once it has said nothing for `quiet`.
-    pub(crate) fn events_until_quiet(&mut self, quiet: Duration) -> &[Event] {
+    pub(crate) fn events_until_quiet(&mut self, quiet: Duration) -> &[ChamberEvent] {
         let control = self.control.as_mut().expect("the control connection is open");
         control.set_read_timeout(Some(quiet)).unwrap();
         while let Ok(event) = read_event(control) {
@@ -343,7 +343,7 @@ fn read_frame<T: serde::de::DeserializeOwned>(stream: &mut UnixStream) -> Result
     Ok((frame::head(&head)?, body))
 }
 
-fn read_event(control: &mut UnixStream) -> Result<Event, NoFrame> {
+fn read_event(control: &mut UnixStream) -> Result<ChamberEvent, NoFrame> {
     read_frame(control).map(|(event, _)| event)
 }
 

@@ -235,7 +235,7 @@ async fn a_full_disk_delays_no_answer_and_is_reported() {
     lab.all_acknowledged().await;
     eventually("the log says so", async || {
         let said = std::fs::read_to_string(&log).unwrap();
-        said.contains("the audit log cannot be written; its lines wait in memory").then_some(())
+        said.contains("the audit log cannot be written and its lines wait in memory").then_some(())
     })
     .await;
     tokio::time::sleep(Duration::from_millis(10)).await;

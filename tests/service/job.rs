@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use sealprove::circuit::Circuits;
 use sealprove::client::{Collected, SubmitOptions, Verifier};
-use sealprove::protocol::{AnswerMode, Code, Lane, State, Status, Subjects};
+use sealprove::protocol::{AnswerMode, Code, JobState, Lane, Status, Subjects};
 
 use crate::kit::{self, Lab, Setup, Stored, THRESHOLD, gone, good_witness, sample};
 
@@ -109,7 +109,7 @@ async fn the_status_names_the_step_and_its_typical_duration() {
     let first = lab.submit_good().await;
     lab.answer_to(&first).await;
     let status = statuses(first.job()).await;
-    assert_eq!((status.state, status.attempt, status.faults), (State::Proving, 1, 0));
+    assert_eq!((status.state, status.attempt, status.faults), (JobState::Proving, 1, 0));
     assert!(status.expected_ms.is_some(), "the self-test has proved before");
 
     let second = lab.submit_good().await;

@@ -12,7 +12,7 @@ use sealprove::audit::{Chain, Event, JobEnd, Line, SettledBy};
 use sealprove::circuit::{Circuits, Proof, PublicInputs};
 use sealprove::protocol::{
     self, Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, IdentityKey,
-    JobId, JobSubject, LabelledKey, Scheme, Sha256Digest, SignedBundle, State, Status, Subjects, Tenant,
+    JobId, JobState, JobSubject, LabelledKey, Scheme, Sha256Digest, SignedBundle, Status, Subjects, Tenant,
     Timings, UnixMillis, UnixSeconds, catalogue_digest, generate_key, key_id,
 };
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn status() -> Status {
         version: "1".to_owned(),
         tenant: Tenant::default(),
         job: JobId::random(),
-        state: State::Proving,
+        state: JobState::Proving,
         attempt: 1,
         faults: 0,
         since: UnixSeconds(1_800_000_000),
@@ -199,7 +199,7 @@ fn documents_made_of_the_types_are_valid() {
         ("cancel-reply", json!(cancelled())),
         ("cancel-reply", json!(CancelReply { result: CancelResult::NotFound, code: None, ..cancelled() })),
         ("status", json!(status())),
-        ("status", json!(Status { state: State::Retrying, expected_ms: Some(900), ..status() })),
+        ("status", json!(Status { state: JobState::Retrying, expected_ms: Some(900), ..status() })),
     ];
     samples.extend(audit_lines().map(|line| ("audit", line)));
     for code in Code::ALL.iter().copied().filter(|code| *code != Code::Ok) {

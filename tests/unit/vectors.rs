@@ -114,7 +114,11 @@ fn bundles_are_accepted_as_their_vectors_say() {
                 let id: KeyId = "3a6adfa7dbe1cc0644f3c700a7bce70b".parse().unwrap();
                 assert_eq!(
                     bundle
-                        .key_for(&Scheme::ALL, UnixSeconds(1_800_000_000), UnixSeconds(1_800_000_600))
+                        .key_for(
+                            &Scheme::STRONGEST_FIRST,
+                            UnixSeconds(1_800_000_000),
+                            UnixSeconds(1_800_000_600)
+                        )
                         .map(|key| &key.id),
                     Some(&id)
                 );

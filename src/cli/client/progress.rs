@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::protocol::{State, Status, millis};
+use crate::protocol::{JobState, Status, millis};
 
 /// A line with the current step and, while a proof runs, its expected progress. Without a terminal, each state of a job is
 /// printed once.
@@ -39,11 +39,13 @@ impl Progress {
         self.print_once(status.map_or("queued", |status| status.state.as_str()));
         match status {
             None => self.step("queued"),
-            Some(Status { state: State::Retrying, attempt, .. }) => {
+            Some(Status { state: JobState::Retrying, attempt, .. }) => {
                 self.step(format!("attempt {attempt} failed, trying again"))
             }
-            Some(Status { state: State::Proving, expected_ms: None, .. }) => self.step("proving"),
-            Some(Status { state: State::Proving, expected_ms: Some(expected), .. }) => self.prove(*expected),
+            Some(Status { state: JobState::Proving, expected_ms: None, .. }) => self.step("proving"),
+            Some(Status { state: JobState::Proving, expected_ms: Some(expected), .. }) => {
+                self.prove(*expected)
+            }
         }
     }
 

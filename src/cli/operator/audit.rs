@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::audit::verify::{self, Found};
+use crate::audit::verify::{self, ChainSummary};
 use crate::cli::exit::{CliResult, Exit, Failure};
 use crate::cli::files;
 use crate::cli::output::count;
@@ -59,11 +59,11 @@ pub(crate) fn run(command: &Command) -> CliResult {
     Ok(Exit::Done)
 }
 
-fn describe_end(chain: &Found) -> &'static str {
+fn describe_end(chain: &ChainSummary) -> &'static str {
     if chain.is_ended { "stopped" } else { "not stopped: it runs, was killed, or its end is cut off" }
 }
 
-fn report_gaps(chain: &Found) {
+fn report_gaps(chain: &ChainSummary) {
     if chain.lost > 0 {
         note!(
             "chain {}: {} lost, as its own lines report",

@@ -73,7 +73,7 @@ pub(crate) struct Kind {
 impl Kind {
     /// Generates a key pair of each scheme.
     fn generate(&self, seal_from: UnixSeconds) -> Vec<NewKey> {
-        let schemes = if self.schemes.is_empty() { &Scheme::ALL[..] } else { &self.schemes };
+        let schemes = if self.schemes.is_empty() { &Scheme::STRONGEST_FIRST[..] } else { &self.schemes };
         let life = Life { seal_from, seal_for: self.seal_for, bundles_for: self.bundles_for };
         schemes.iter().map(|scheme| NewKey::generate(*scheme, life)).collect()
     }

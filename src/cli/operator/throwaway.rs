@@ -67,7 +67,7 @@ fn make_bundle(identity: &IdentityKey, keys: &Path, circuits: &Circuits) -> Resu
     let now = UnixSeconds::now();
     let life = Life { seal_from: now, seal_for: LIFE, bundles_for: LIFE };
     let folder = KeyFolder::new(keys);
-    folder.add(&Scheme::ALL.map(|scheme| NewKey::generate(scheme, life)))?;
+    folder.add(&Scheme::STRONGEST_FIRST.map(|scheme| NewKey::generate(scheme, life)))?;
     let bundle = Bundle {
         version: VERSION.to_owned(),
         // Cannot panic: a constant name.

@@ -24,8 +24,10 @@ pub(crate) fn keys(config: &ServiceConfig) -> Vec<Finding> {
             return vec![Finding::not_known("keys", "the folder", how)];
         }
     };
-    let mut findings: Vec<Finding> =
-        Scheme::ALL.iter().map(|scheme| examine_scheme(*scheme, &keyring, UnixSeconds::now())).collect();
+    let mut findings: Vec<Finding> = Scheme::STRONGEST_FIRST
+        .iter()
+        .map(|scheme| examine_scheme(*scheme, &keyring, UnixSeconds::now()))
+        .collect();
     findings.extend(keyring.records().iter().map(|record| examine_key(record, folder, UnixSeconds::now())));
     findings
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use tokio::net::UnixStream;
 
 use super::finding::Finding;
-use crate::audit::log::Audit;
+use crate::audit::log::AuditLog;
 use crate::frame::{End, Locks};
 use crate::metrics::Metrics;
-use crate::sandbox::attempts::{Attempt, Attempts};
+use crate::sandbox::forbidden::{ForbiddenAction, RuleBreaker};
 use crate::service::prover::{ChamberClient, Limits, NoReply, Sample, SelfTest, ServedBundle};
 use crate::service::{NoChamber, Setup};
 
 /// Returns the circuit whose jobs perform the forbidden actions. An examined setup must serve it.
 pub fn circuit() -> impl crate::circuit::Circuit {
-    Attempts
+    RuleBreaker
 }
 
 /// Tries what the locks of this machine prevent.
@@ -37,14 +37,14 @@ pub async fn examine(setup: Setup) -> Result<Vec<Finding>, NoChamber> {
     tokio::spawn(async move { reader.read_events(&mut control, &counters).await });
 
     let self_test = SelfTest {
-        bundle: Arc::new(ServedBundle::new(setup.bundle, Audit::default())),
+        bundle: Arc::new(ServedBundle::new(setup.bundle, AuditLog::default())),
         samples: Vec::new(),
         results: Arc::default(),
         times: Arc::default(),
         metrics,
     };
-    let limits = setup.limits.get(&Attempts::id()).copied().unwrap_or_default();
-    for attempt in Attempt::ALL {
+    let limits = setup.limits.get(&RuleBreaker::id()).copied().unwrap_or_default();
+    for attempt in ForbiddenAction::ALL {
         findings.push(try_in_job(&self_test, &chamber, attempt, limits).await);
     }
     Ok(findings)
@@ -86,11 +86,11 @@ fn try_in_service(setup: &Setup) -> Vec<Finding> {
 async fn try_in_job(
     self_test: &SelfTest,
     chamber: &ChamberClient,
-    attempt: Attempt,
+    attempt: ForbiddenAction,
     limits: Limits,
 ) -> Finding {
     let sample =
-        Sample { circuit: Attempts::id(), is_largest: false, bytes: attempt.as_str().into(), limits };
+        Sample { circuit: RuleBreaker::id(), is_largest: false, bytes: attempt.as_str().into(), limits };
     let end = match self_test.send(chamber, &sample).await {
         Some(Err(NoReply::Ended(end))) => end,
         Some(Err(_)) | None => End::Unknown,

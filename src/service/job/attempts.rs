@@ -16,7 +16,7 @@ use crate::frame::{End, JobHead};
 use crate::jetstream::{LeasedJob, Offer, Settled};
 use crate::metrics::Phase;
 use crate::protocol::{
-    AnswerHeader, Code, JobHeader, JobSubject, State, Status, Timings, UnixMillis, UnixSeconds, VERSION,
+    AnswerHeader, Code, JobHeader, JobState, JobSubject, Status, Timings, UnixMillis, UnixSeconds, VERSION,
     millis,
 };
 use crate::service::prover::{NoReply, Reply};
@@ -67,7 +67,7 @@ impl Admitted {
         let mut waits = TRY_WAITS.start();
         let mut attempt = 0;
         loop {
-            self.publish_status(State::Proving, attempt, worker).await;
+            self.publish_status(JobState::Proving, attempt, worker).await;
             match self.attempt(attempt, worker).await {
                 Attempt::Replied(reply) => {
                     let finished = self.with_reply(reply, attempt, worker);
@@ -77,13 +77,13 @@ impl Admitted {
                 Attempt::Crashed => {
                     self.crashes += 1;
                     // Stored before the next attempt: if this service ends in it, the next one knows of this crash.
-                    self.publish_status(State::Retrying, attempt, worker).await;
+                    self.publish_status(JobState::Retrying, attempt, worker).await;
                     if self.crashes >= CRASHES_MAX {
                         return self.settle_code(Code::ProofGenerationFailed, attempt, worker).await;
                     }
                 }
                 Attempt::OurFault(reason) if attempt + 1 >= TRIES_HERE => {
-                    self.publish_status(State::Retrying, attempt, worker).await;
+                    self.publish_status(JobState::Retrying, attempt, worker).await;
                     return worker.hand_back(self.job, reason, None).await;
                 }
                 Attempt::OurFault(_) => waits.pause().await,
@@ -238,7 +238,7 @@ impl Admitted {
     }
 
     /// Publishes the job's status, with one try.
-    async fn publish_status(&self, state: State, attempt: u32, worker: &Worker) {
+    async fn publish_status(&self, state: JobState, attempt: u32, worker: &Worker) {
         let JobSubject { tenant, job, circuit, .. } = self.job.subject();
         let status = Status {
             version: VERSION.to_owned(),

@@ -77,7 +77,7 @@ impl Settler {
         let end = audit_record::leased(&job, &work, settled_by, settled.stored(), &self.prover);
         // Before the acknowledgement: if this process dies first, the job is delivered to another, which finds the
         // answer and records it. After it, a job could end without a line.
-        self.ledger.audit.job(|| end.clone()).await;
+        self.ledger.audit.record_job(|| end.clone()).await;
         // Before the acknowledgement too, which would remove the message and leave the witness on the broker's disk.
         if erase {
             self.broker.erase(job.subject(), job.sequence(), &settled).await;
@@ -97,7 +97,9 @@ impl Settler {
         info!(job = %job.subject().job, "the job has its answer already");
         self.ledger
             .audit
-            .job(|| audit_record::leased(&job, &work, SettledBy::Found, settled.stored(), &self.prover))
+            .record_job(|| {
+                audit_record::leased(&job, &work, SettledBy::Found, settled.stored(), &self.prover)
+            })
             .await;
         job.ack(&settled).await;
     }
@@ -121,7 +123,7 @@ impl Settler {
         };
         self.ledger
             .audit
-            .job(|| audit_record::queued(queued, settled_by, settled.stored(), &self.prover))
+            .record_job(|| audit_record::queued(queued, settled_by, settled.stored(), &self.prover))
             .await;
         // Erased, since there is no delivery here that could be acknowledged.
         self.broker.erase(&queued.subject, queued.sequence, &settled).await;

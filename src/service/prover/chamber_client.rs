@@ -19,7 +19,8 @@ use tracing::info;
 
 use super::memory_budget::Limits;
 use crate::frame::{
-    self, End, Event, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReadyKey, ReplyHead,
+    self, ChamberEvent, End, FrameError, JobHead, Locks, Order, PREFIX_BYTES, ReadyCircuit, ReadyKey,
+    ReplyHead,
 };
 use crate::metrics::Metrics;
 use crate::protocol::{CircuitId, Code, JobId, KeyId, Scheme};
@@ -169,8 +170,8 @@ impl ChamberClient {
         processes: Arc<JobProcesses>,
         metrics: &Metrics,
     ) -> Option<Self> {
-        let (event, _) = read_frame::<Event>(control).await.ok()?;
-        let Event::Ready { keys, destroyed, circuits, listen, locks, birth_bytes } = event else {
+        let (event, _) = read_frame::<ChamberEvent>(control).await.ok()?;
+        let ChamberEvent::Ready { keys, destroyed, circuits, listen, locks, birth_bytes } = event else {
             return None;
         };
         for circuit in &circuits {
@@ -185,12 +186,12 @@ impl ChamberClient {
     /// Reads the chamber's events until it ends.
     pub(crate) async fn read_events(&self, control: &mut OwnedReadHalf, metrics: &Metrics) {
         loop {
-            match read_frame::<Event>(control).await {
-                Ok((Event::Started { ticket, pid }, _)) => self.pending.started(ticket, pid),
-                Ok((Event::Ended { ticket, end, peak_bytes }, _)) => {
+            match read_frame::<ChamberEvent>(control).await {
+                Ok((ChamberEvent::Started { ticket, pid }, _)) => self.pending.started(ticket, pid),
+                Ok((ChamberEvent::Ended { ticket, end, peak_bytes }, _)) => {
                     self.pending.ended(ticket, end, peak_bytes, metrics);
                 }
-                Ok((Event::Ready { .. }, _)) | Err(_) => return self.pending.chamber_gone(),
+                Ok((ChamberEvent::Ready { .. }, _)) | Err(_) => return self.pending.chamber_gone(),
             }
         }
     }

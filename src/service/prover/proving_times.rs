@@ -23,7 +23,7 @@ impl ProvingTimes {
     pub(crate) fn record(&self, circuit: &CircuitId, scheme: Scheme, payload_bytes: usize, took: Duration) {
         let mut known = self.0.lock();
         let Some(plain_bytes) = payload_bytes.checked_sub(scheme.enc_bytes()) else { return };
-        for sealed_bytes in Scheme::ALL.map(|scheme| plain_bytes + scheme.enc_bytes()) {
+        for sealed_bytes in Scheme::STRONGEST_FIRST.map(|scheme| plain_bytes + scheme.enc_bytes()) {
             let times = known
                 .entry((circuit.clone(), sealed_bytes))
                 .or_insert(Times { typical: took, fastest: took });

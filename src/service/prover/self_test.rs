@@ -177,7 +177,7 @@ impl SelfTest {
         let is_loaded = |key: &&BundleKey| chamber.keys.scheme(&key.id).is_some();
         let now = UnixSeconds::now();
         self.bundle.current_and_next().into_iter().find_map(|served| {
-            let chosen = served.bundle.key_for(&Scheme::ALL, now, now).filter(is_loaded);
+            let chosen = served.bundle.key_for(&Scheme::STRONGEST_FIRST, now, now).filter(is_loaded);
             let key = chosen.or_else(|| served.bundle.keys.iter().find(is_loaded)).cloned()?;
             Some((served, key))
         })

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{error, info, warn};
 
 use super::chamber_client::ChamberClient;
-use crate::audit::log::Audit;
+use crate::audit::log::AuditLog;
 use crate::audit::{BundleServed, Event};
 use crate::protocol::{
     Bundle, BundleCircuit, BundleError, BundleKey, Deployment, Identity, Sha256Digest, SignedBundle,
@@ -99,12 +99,12 @@ pub(crate) struct ServedBundle {
     current: RwLock<Arc<ServableBundle>>,
     /// A newer bundle, which lists something that the chamber does not have yet.
     next: Mutex<Option<Arc<ServableBundle>>>,
-    audit: Audit,
+    audit: AuditLog,
 }
 
 impl ServedBundle {
-    pub(crate) fn new(bundle: ServableBundle, audit: Audit) -> Self {
-        audit.note(|| bundle.audit_event());
+    pub(crate) fn new(bundle: ServableBundle, audit: AuditLog) -> Self {
+        audit.record(|| bundle.audit_event());
         ServedBundle { current: RwLock::new(Arc::new(bundle)), next: Mutex::default(), audit }
     }
 
@@ -164,7 +164,7 @@ impl ServedBundle {
         let Some(next) = self.next.lock().clone() else { return Ok(()) };
         next.check_against(chamber)?;
         info!(serial = next.bundle.serial, "the new bundle is served");
-        self.audit.note(|| next.audit_event());
+        self.audit.record(|| next.audit_event());
         *self.current.write() = next;
         *self.next.lock() = None;
         Ok(())

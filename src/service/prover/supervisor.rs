@@ -22,7 +22,7 @@ use super::locks::report_locks;
 use super::memory_budget::{MemoryBudget, NotEnoughMemory};
 use super::self_test::{SelfTest, SelfTestError};
 use super::served_bundle::{ServeBundleError, ServedBundle};
-use crate::audit::log::Audit;
+use crate::audit::log::AuditLog;
 use crate::audit::{ChamberReady, Event, Key};
 use crate::backoff::{Backoff, Waits};
 use crate::frame::StartCause;
@@ -112,7 +112,7 @@ pub(crate) struct ChamberParts {
     pub(crate) self_test: SelfTest,
     pub(crate) processes: Arc<JobProcesses>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) audit: Audit,
+    pub(crate) audit: AuditLog,
 }
 
 /// The running supervisor.
@@ -325,7 +325,7 @@ impl Run {
 
 /// Writes chambers and their keys to the audit log.
 struct AuditRecord {
-    audit: Audit,
+    audit: AuditLog,
     chambers: u32,
     keys: BTreeMap<KeyId, Scheme>,
 }
@@ -336,14 +336,14 @@ impl AuditRecord {
         self.chambers += 1;
         let (chamber, locks) = (self.chambers, client.locks);
         let ready = ChamberReady { chamber, cause, seccomp: locks.calls, landlock: locks.files };
-        self.audit.note(|| Event::ChamberReady(ready));
+        self.audit.record(|| Event::ChamberReady(ready));
         let keys: BTreeMap<_, _> = client.keys.ready.iter().map(|key| (key.id.clone(), key.scheme)).collect();
         // Compared with the chamber before: what matters is when a key came into memory and when it left.
         for key in added(&keys, &self.keys, client) {
-            self.audit.note(|| Event::KeyAppeared(key));
+            self.audit.record(|| Event::KeyAppeared(key));
         }
         for key in added(&self.keys, &keys, client) {
-            self.audit.note(|| Event::KeyGone(key));
+            self.audit.record(|| Event::KeyGone(key));
         }
         self.keys = keys;
     }

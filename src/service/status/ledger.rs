@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::activity::Activity;
 use super::traces::Traces;
-use crate::audit::log::Audit;
+use crate::audit::log::AuditLog;
 use crate::metrics::Metrics;
 
 /// Metrics, audit log, traces and activity of one service.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) audit: Audit,
+    pub(crate) audit: AuditLog,
     pub(crate) traces: Traces,
     pub(crate) activity: Arc<Activity>,
 }

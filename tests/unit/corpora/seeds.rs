@@ -11,8 +11,8 @@ use sealprove::circuits::credentials::membership::Membership;
 use sealprove::circuits::credentials::threshold::Threshold;
 use sealprove::circuits::zcash::ZcashPczt;
 use sealprove::protocol::{
-    Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, JobSubject, Scheme,
-    Sha256Digest, State, Status, Subjects, Timings, VERSION, key_id, sealed_bytes,
+    Answer, Base64, Bundle, BundleCircuit, BundleKey, CancelReply, CancelResult, Code, JobState, JobSubject,
+    Scheme, Sha256Digest, Status, Subjects, Timings, VERSION, key_id, sealed_bytes,
 };
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ fn documents() -> Vec<Seed> {
         version: VERSION.to_owned(),
         tenant: tenant.clone(),
         job: job.clone(),
-        state: State::Proving,
+        state: JobState::Proving,
         attempt: 1,
         faults: 0,
         since: NOW,

@@ -108,7 +108,7 @@ fn processes_lock_themselves_before_they_read_foreign_bytes() {
             "chamber/process.rs",
             &["keep_only(", "prepare(", "read_frame(", "open_and_forget_keys(", ".answer("],
         ),
-        ("chamber/process.rs", &["limit_job(", "part_job(", "ThreadPoolBuilder", "lock_sealed_job("]),
+        ("chamber/process.rs", &["limit_job(", "isolate_job(", "ThreadPoolBuilder", "lock_sealed_job("]),
         ("chamber/process.rs", &["open_below(", "stack::wipe_below(", "keys.forget(", "lock_open_job("]),
         ("service/setup.rs", &["Launcher::start(", "lock_service("]),
     ];

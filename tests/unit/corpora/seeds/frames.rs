@@ -1,7 +1,7 @@
 //! Frames between service and chamber.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use sealprove::frame::{self, End, Event, JobHead, Locks, Order, ReadyCircuit, ReadyKey, ReplyHead};
+use sealprove::frame::{self, ChamberEvent, End, JobHead, Locks, Order, ReadyCircuit, ReadyKey, ReplyHead};
 use sealprove::protocol::{
     ANSWER_MEDIA_TYPE, AnswerMode, Code, JobHeader, Scheme, Sha256Digest, VerifyingKeyPin,
 };
@@ -76,7 +76,7 @@ fn of_reply() -> Vec<Seed> {
 /// Frames that a chamber sends its service.
 fn of_events() -> Vec<Seed> {
     let circuit = ReadyCircuit { id: subject().circuit, verifying_key: Sha256Digest([1; 32]), built_ms: 90 };
-    let ready = Event::Ready {
+    let ready = ChamberEvent::Ready {
         keys: vec![ReadyKey { id: KEY_ID.parse().unwrap(), scheme: Scheme::XWing }],
         destroyed: vec![JOB_ID.parse().unwrap()],
         circuits: vec![circuit],
@@ -84,9 +84,10 @@ fn of_events() -> Vec<Seed> {
         locks: Locks { calls: true, files: 6 },
         birth_bytes: 40 << 20,
     };
-    let event = |event: &Event| frame::encode(event, b"");
-    let started = event(&Event::Started { ticket: 7, pid: 1234 });
-    let ends = End::ALL.map(|end| event(&Event::Ended { ticket: 7, end, peak_bytes: 100 << 20 })).concat();
+    let event = |event: &ChamberEvent| frame::encode(event, b"");
+    let started = event(&ChamberEvent::Started { ticket: 7, pid: 1234 });
+    let ends =
+        End::ALL.map(|end| event(&ChamberEvent::Ended { ticket: 7, end, peak_bytes: 100 << 20 })).concat();
     let seeds = [
         ("a-life", [event(&ready), started.clone(), ends].concat()),
         ("ready", event(&ready)),
