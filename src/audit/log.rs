@@ -20,7 +20,8 @@ use tracing::{error, info};
 use super::{Chain, Event, JobEnd};
 use crate::config::{AuditConfig, AuditTo};
 use crate::metrics::{AuditLine, Metrics};
-use crate::protocol::{JobId, Sha256Digest, UnixMillis, UnixSeconds};
+use crate::protocol::random::random_hex;
+use crate::protocol::{Sha256Digest, UnixMillis, UnixSeconds};
 
 /// How many lines may wait to be written.
 const WAITING_MAX: usize = 10_000;
@@ -64,7 +65,7 @@ impl Book {
     /// # Errors
     /// When there can be none.
     pub fn begin(config: &AuditConfig) -> Result<Option<Self>, AuditError> {
-        let instance = JobId::random().as_str().to_owned();
+        let instance = random_hex::<16>();
         let (sink, follows) = match (config.to, &config.folder) {
             (AuditTo::Off, _) => return Ok(None),
             (AuditTo::Folder, Some(folder)) => {

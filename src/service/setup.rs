@@ -131,7 +131,7 @@ fn served_circuits(
     let served =
         circuits.clone().retain(|id| bundle.circuit(id).is_some() || config.circuits.contains_key(id));
     // Such a tenant's jobs would all be refused, and the operator would hear of it from the tenant.
-    match config.tenants.beyond(|id| served.get(id).is_some()) {
+    match config.tenants.unserved(|id| served.get(id).is_some()) {
         Some((tenant, circuit)) => {
             Err(SetupError::TenantAhead { tenant: tenant.clone(), circuit: circuit.clone() })
         }
