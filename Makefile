@@ -74,11 +74,13 @@ fairness: tools
 	tenants::fairness -- --nocapture --test-threads 1
 
 ## check: what a change must pass besides
+FEATURES = "" client client,credentials cli cli,zcash,credentials service,credentials cli,service
+
 check: k8s
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --no-default-features --features client -- -D warnings
-	cargo clippy --locked --no-default-features --features service,credentials -- -D warnings
+	for features in $(FEATURES); do \
+		cargo clippy --locked --no-default-features --features "$$features" -- -D warnings || exit; done
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir target -- -D warnings
 

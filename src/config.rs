@@ -2,10 +2,10 @@
 
 mod nats;
 
-mod client;
-
 #[cfg(feature = "config-files")]
 mod read;
+
+mod client;
 
 #[cfg(feature = "service")]
 mod tenants;

@@ -51,7 +51,9 @@ pub use headers::stored_headers;
 pub use message::ReadError;
 pub use publish::PublishError;
 
-pub(crate) use message::{StoredMessage, read_any_replica};
+#[cfg(feature = "service")]
+pub(crate) use message::StoredMessage;
+pub(crate) use message::read_any_replica;
 pub(crate) use names::{STATUS_STREAM, answers_stream};
 pub(crate) use publish::{header_map, publish};
 

@@ -3,6 +3,7 @@
 //! Each file is a chapter of `docs/PROTOCOL.md`, and `schemas/` is their published form. This module parses, writes, seals
 //! and opens. It does no I/O.
 
+#[cfg(feature = "service")]
 #[macro_use]
 mod closed_set;
 mod base64;
@@ -54,6 +55,8 @@ pub use subjects::{JobSubject, Subjects};
 pub use time::{UnixMillis, UnixSeconds};
 pub use trace::TraceParent;
 
+#[cfg(feature = "client")]
 pub(crate) use acceptance::believe;
 pub(crate) use answer::is_header_value;
+#[cfg(feature = "client")]
 pub(crate) use time::millis;

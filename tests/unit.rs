@@ -4,6 +4,7 @@
 mod asyncapi;
 mod cli;
 mod corpora;
+mod features;
 mod k8s;
 mod map;
 pub(crate) mod monitoring;

@@ -207,7 +207,7 @@ mod tests {
             folder: Some(folder.to_owned()),
             file_bytes_max: ByteSize(2000),
         };
-        let sink = Sink::open(&config).unwrap().unwrap();
+        let sink = Sink::create(&config).unwrap().unwrap();
         let follows = sink.follows;
         let audit = AuditLog::start(Some(sink), &Arc::new(Metrics::new([], &[])));
         for _ in 0..lines {

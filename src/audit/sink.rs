@@ -42,7 +42,7 @@ impl Sink {
     ///
     /// # Errors
     /// When the folder cannot be read or written.
-    pub fn open(config: &AuditConfig) -> Result<Option<Self>, SinkError> {
+    pub fn create(config: &AuditConfig) -> Result<Option<Self>, SinkError> {
         let instance = random_hex::<16>();
         let (target, follows) = match (config.to, &config.folder) {
             (AuditTo::Off, _) => return Ok(None),

@@ -7,8 +7,9 @@ mod progress;
 mod collect;
 mod submit;
 
-mod cancel;
 mod inspect;
+
+mod cancel;
 
 mod bundle;
 

@@ -1,10 +1,14 @@
 //! The configuration of a client.
 
+#[cfg(feature = "config-files")]
+use std::path::Path;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::nats::NatsConfig;
+#[cfg(feature = "config-files")]
+use super::read::{ConfigError, read};
 use crate::protocol::{Identity, Scheme, Subjects, Tenant};
 
 /// The configuration of a client. A back end fills it in directly; the command line reads it from a file, from flags
@@ -47,7 +51,7 @@ impl ClientConfig {
     ///
     /// # Errors
     /// When the file cannot be read, or the environment sets an unknown key.
-    pub fn read(path: &std::path::Path) -> Result<Self, super::ConfigError> {
-        super::read::read(path)
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        read(path)
     }
 }

@@ -24,31 +24,31 @@ pub struct ServiceConfig {
     pub bundle: PathBuf,
     /// The folder of private keys, which only the chamber reads.
     pub keys: PathBuf,
-    /// What all subjects begin with.
+    /// The prefix of all subjects.
     #[serde(default)]
     pub prefix: Subjects,
-    /// How the broker is reached.
+    /// The connection to the broker.
     #[serde(default)]
     pub nats: NatsConfig,
-    /// How much is proved at once, and how the service stops.
+    /// The slots for jobs, and how the service stops.
     #[serde(default)]
     pub service: Slots,
-    /// Where metrics and health are.
+    /// The address of metrics and health.
     #[serde(default)]
     pub admin: Admin,
-    /// What the streams are like.
+    /// The settings of the streams.
     #[serde(default)]
     pub streams: Streams,
-    /// Where the audit log goes.
+    /// The destination of the audit log.
     #[serde(default)]
     pub audit: AuditConfig,
-    /// Where spans of traces go.
+    /// The destination of the spans of traces.
     #[serde(default)]
     pub traces: TracesConfig,
-    /// Limits of circuits, by name. Which circuits are served, the bundle says.
+    /// Limits of circuits, by name. The bundle lists the circuits that are served.
     #[serde(default)]
     pub circuits: BTreeMap<CircuitId, CircuitLimits>,
-    /// Whose jobs are proved, and how much of the service each may have.
+    /// The tenants whose jobs are proved, and the share of each.
     #[serde(default)]
     pub tenants: Tenants,
 }
@@ -57,36 +57,36 @@ pub struct ServiceConfig {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Slots {
-    /// How many jobs are proved at once. At least 1.
+    /// Number of jobs that are proved at once. At least 1.
     pub slots: usize,
-    /// How many threads each proof gets. At least 1.
+    /// Number of threads for each proof. At least 1.
     pub threads: u32,
-    /// One job in so many of a tenant is looked for in its standard lane first: the share that its express
-    /// lane cannot take. At least 2.
+    /// One in this many jobs of a tenant is taken from its standard lane first, a share that its express lane cannot
+    /// take. At least 2.
     pub standard_turn: u32,
-    /// Whether processes lock themselves. Service only.
+    /// Whether processes lock themselves.
     pub sandbox: Sandbox,
-    /// The memory that the service with all its processes may take; by default what machine and cgroup allow.
+    /// Memory for the service with all its processes; by default the limit of machine and cgroup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
-    /// How long running proofs may go on after SIGTERM; what is not done by then is handed back.
+    /// Time that running proofs have after SIGTERM. Then they are handed back.
     #[serde(with = "humantime_serde")]
     pub grace: Duration,
 }
 
-/// Whether processes lock themselves.
+/// Whether the processes of a service lock themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sandbox {
-    /// They do, and do not start where they cannot.
+    /// They lock themselves, and do not start where they cannot.
     #[default]
     On,
-    /// They do not: a decoder or a prover that is taken over owns what the service's user owns.
+    /// They do not. A decoder or a prover that is taken over can do all that the service's user can.
     Off,
 }
 
 impl Sandbox {
-    /// As it is written in configurations and arguments.
+    /// Returns its name in configurations and arguments.
     pub fn as_str(self) -> &'static str {
         match self {
             Sandbox::On => "on",
@@ -111,26 +111,26 @@ impl std::str::FromStr for Sandbox {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Where `/metrics`, `/livez` and `/readyz` are. Nobody authenticates here: keep it inside.
+    /// The address of `/metrics`, `/livez`, `/readyz` and `/top.json`. It has no authentication: keep it internal.
     pub listen: SocketAddr,
-    /// The tenants that have metrics of their own, by their names; of the others the sums are told.
+    /// The tenants with metrics of their own. The others are part of the sums.
     pub tenants: Vec<Tenant>,
 }
 
-/// The `[streams]` table: what `sealprove streams` makes and the service checks.
+/// The `[streams]` table: the settings that `sealprove streams` applies and the service checks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Streams {
-    /// Copies of every stream: 3 in production, 1 on a single broker.
+    /// Number of copies of every stream: 3 in production, 1 on a single broker.
     pub replicas: usize,
-    /// The most jobs that a tenant may have queued, unless its table says otherwise.
+    /// Largest number of queued jobs of a tenant, unless its table sets one.
     pub jobs_max: u64,
-    /// The most bytes of queued jobs of a tenant.
+    /// Largest size of the queued jobs of a tenant, in bytes.
     pub jobs_bytes_max: u64,
-    /// The most bytes of answers of a tenant, which are kept for 48 hours.
+    /// Largest size of the answers of a tenant, which are kept for 48 hours, in bytes.
     pub answers_bytes_max: u64,
-    /// How long a delivery may go without a sign of life before another service gets it. At least four
-    /// times as long as the broker's leader election takes.
+    /// Time without a progress message after which a delivery goes to another service. At least four times as long as
+    /// a leader election of the broker takes.
     #[serde(with = "humantime_serde")]
     pub ack_wait: Duration,
 }
@@ -139,12 +139,12 @@ pub struct Streams {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditConfig {
-    /// Where lines go.
+    /// The destination of the lines.
     pub to: AuditTo,
-    /// The folder, where they go into one. Each start makes a folder of its own in it.
+    /// The folder, if they go to one. Each start of a service makes a folder of its own in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// How large a file becomes before the next is begun.
+    /// Size of a file at which the next one is started.
     pub file_bytes_max: ByteSize,
 }
 
@@ -158,20 +158,20 @@ pub struct TracesConfig {
 }
 
 impl TracesConfig {
-    /// The collector's host and port.
+    /// Returns the collector's host and port.
     pub fn collector(&self) -> Option<&str> {
         self.otlp.as_deref()?.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'))
     }
 }
 
-/// Where the lines of the audit log go.
+/// The destination of the lines of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditTo {
     /// Nowhere.
     #[default]
     Off,
-    /// Standard output, which a service uses for nothing else.
+    /// Standard output. A service writes nothing else to it.
     Stdout,
     /// Files in a folder.
     Folder,
@@ -181,11 +181,11 @@ pub enum AuditTo {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CircuitLimits {
-    /// How long one proof may take before its process is killed; the circuit's own limit by default.
+    /// Time after which the process of a proof is killed; the circuit's own limit by default.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<Duration>,
-    /// How much memory one proof may take before its process is ended, beyond what the chamber shares with it
-    /// and the stacks of its threads; the circuit's own need by default.
+    /// Memory at which the process of a proof is ended, without the memory that it shares with the chamber and the
+    /// stacks of its threads; the circuit's own need by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<ByteSize>,
 }
@@ -229,10 +229,10 @@ impl Default for Streams {
 }
 
 impl ServiceConfig {
-    /// Reads a file and the environment.
+    /// Reads a configuration from a file and the environment.
     ///
     /// # Errors
-    /// When it cannot be read, or contradicts itself.
+    /// When the file cannot be read, or the configuration contradicts itself.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         read::<Self>(path)?.checked()
     }
@@ -246,7 +246,7 @@ impl ServiceConfig {
             return refuse("service.standard_turn is at least 2; 2 gives each lane half of the turns");
         }
         if self.admin.tenants.iter().any(|shown| !self.tenants.contains(shown)) {
-            return refuse("admin.tenants names none but tenants of this deployment");
+            return refuse("admin.tenants may only name tenants of this deployment");
         }
         if self.streams.ack_wait < Duration::from_secs(1) {
             return refuse("streams.ack_wait is at least 1s");
@@ -257,13 +257,13 @@ impl ServiceConfig {
         let has_port =
             |host: &str| host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         if self.traces.otlp.is_some() && !self.traces.collector().is_some_and(has_port) {
-            return refuse("traces.otlp is http://host:port, of a collector on the same machine or network");
+            return refuse("traces.otlp is http://host:port of a collector on the same machine or network");
         }
         if self.traces.otlp.is_some() && !cfg!(feature = "otlp") {
             return refuse("traces.otlp: this build sends no spans; build it with the feature otlp");
         }
         if (self.audit.to == AuditTo::Folder) != self.audit.folder.is_some() {
-            return refuse("audit.folder is given where audit.to is \"folder\", and only there");
+            return refuse("audit.folder and audit.to = \"folder\" are given together or not at all");
         }
         Ok(self)
     }
@@ -275,8 +275,8 @@ mod tests {
 
     const SAMPLE: &str = "docs/sealprove.toml";
 
-    /// Every key of a table and of the tables in it, with dots between; the name of a circuit or of a tenant
-    /// is not a key.
+    /// Collects every key of a table and of the tables in it, with dots between. The name of a circuit or of a tenant is
+    /// not a key.
     fn keys(table: &toml::Table, path: &str, found: &mut Vec<String>) {
         for (key, value) in table {
             let key = if matches!(path, "circuits." | "tenants.") { "*" } else { key };
@@ -288,12 +288,12 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_configuration_is_read_and_names_every_key() {
+    fn the_sample_configuration_can_be_read_and_names_every_key() {
         let sample = std::fs::read_to_string(SAMPLE).unwrap();
         let config = ServiceConfig::read(SAMPLE.as_ref()).unwrap();
         assert_eq!(config.streams.replicas, 3);
 
-        // What is commented out shows a default, and must be read as well.
+        // A line that is commented out shows a default, and must be readable too.
         let with_defaults: Vec<&str> = sample
             .lines()
             .map(|line| match line.strip_prefix("# ") {
@@ -315,12 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn a_configuration_that_contradicts_itself_is_refused() {
         let refused = [
             "[service]\nslots = 0",
             "[service]\nthreads = 0",
             "[streams]\nreplicas = 2",
-            "[admin]\ntenants = [\"somebody\"]",
+            "[admin]\ntenants = [\"stranger\"]",
             "[streams]\nack_wait = \"100ms\"",
             "[nats]\npassword = \"x\"",
             "[audit]\nto = \"folder\"",

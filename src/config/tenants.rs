@@ -1,6 +1,6 @@
-//! The `[tenants.<name>]` tables: whose jobs are proved, and how much of the service each may have.
+//! The `[tenants.<name>]` tables: the tenants whose jobs are proved, and the share of each.
 //!
-//! What is in here was checked when it was read: a weight is never zero, a key is a user's and stands once.
+//! The types are checked when they are read: a weight is never zero, and a key is that of a user and given once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -10,42 +10,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{BadName, CircuitId, Tenant};
 
-/// All tenants of a deployment, of which there is at least one.
+/// The tenants of a deployment, at least one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<Tenant, TenantLimits>", into = "BTreeMap<Tenant, TenantLimits>")]
 pub struct Tenants(BTreeMap<Tenant, TenantLimits>);
 
-/// What a tenant may have: its table under `[tenants]`.
+/// The limits of a tenant: its table under `[tenants]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantLimits {
-    /// The circuits that it may use; all, by default.
+    /// The circuits that it may use; all by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuits: Option<BTreeSet<CircuitId>>,
-    /// The most jobs that it may have queued; `streams.jobs_max` by default.
+    /// Largest number of its queued jobs; `streams.jobs_max` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_max: Option<NonZeroU64>,
-    /// The most jobs that it may have in flight: in each lane over all services, and over both lanes in each
-    /// service. No limit by default.
+    /// Largest number of its jobs in flight: in each lane over all services, and over both lanes in each service. No
+    /// limit by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight_max: Option<NonZeroU32>,
-    /// Its share of the slots, as against the weights of the others that have jobs queued.
+    /// Its share of the slots, relative to the other tenants with queued jobs.
     pub weight: Weight,
     /// The public nkeys of its users, for the accounts that `sealprove tenants accounts` writes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserKey>,
 }
 
-/// A share, from 1 to 1000.
+/// A weight, from 1 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Weight(u32);
 
-/// The largest weight: nobody's share is so small that it is none.
+/// The largest weight. It keeps every share above nothing.
 const WEIGHT_MAX: u32 = 1000;
 
 impl Weight {
-    /// As a number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -80,7 +80,7 @@ impl From<Weight> for u32 {
 pub struct UserKey(String);
 
 impl UserKey {
-    /// As the broker's configuration has it.
+    /// Returns the key as the broker's configuration has it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -114,14 +114,14 @@ impl From<UserKey> for String {
     }
 }
 
-/// The tables contradict themselves.
+/// The tables of the tenants contradict themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TenantsError {
-    /// A list of circuits that is empty.
+    /// A list of circuits is empty.
     #[error("tenants.{0}.circuits names no circuit; leave it out to allow all")]
     NoCircuit(Tenant),
-    /// A user is one tenant's, and once.
-    #[error("tenants: the user {0} stands twice; every user belongs to one tenant")]
+    /// A user is given twice.
+    #[error("tenants: the user {0} is given twice; every user belongs to one tenant")]
     UserTwice(String),
 }
 
@@ -148,56 +148,56 @@ impl From<Tenants> for BTreeMap<Tenant, TenantLimits> {
 }
 
 impl Default for Tenants {
-    /// The one tenant of a deployment that has no others.
+    /// Returns the one tenant of a deployment that has no others.
     fn default() -> Self {
         Tenants(BTreeMap::from([(Tenant::default(), TenantLimits::default())]))
     }
 }
 
 impl Tenants {
-    /// All, by name.
+    /// Returns all tenants, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Tenant, &TenantLimits)> {
         self.0.iter()
     }
 
-    /// Their names.
+    /// Returns their names.
     pub fn names(&self) -> impl Iterator<Item = &Tenant> {
         self.0.keys()
     }
 
-    /// How many there are.
+    /// Returns their number.
     #[allow(clippy::len_without_is_empty)] // There is always one.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is one of this name.
+    /// Returns whether there is a tenant of this name.
     pub fn contains(&self, tenant: &Tenant) -> bool {
         self.0.contains_key(tenant)
     }
 
-    /// What a tenant may have; what everybody may, where nothing is said.
+    /// Returns the limits of a tenant; the defaults if it has no table.
     pub fn limits(&self, tenant: &Tenant) -> TenantLimits {
         self.0.get(tenant).cloned().unwrap_or_default()
     }
 
-    /// The most jobs that a tenant may have in flight.
+    /// Returns the largest number of a tenant's jobs in flight.
     pub fn in_flight_max(&self, tenant: &Tenant) -> Option<NonZeroU32> {
         self.0.get(tenant)?.in_flight_max
     }
 
-    /// Whether a tenant may use a circuit.
+    /// Returns whether a tenant may use a circuit.
     pub fn may_use(&self, tenant: &Tenant, circuit: &CircuitId) -> bool {
         let circuits = self.0.get(tenant).map(|limits| limits.circuits.as_ref());
         circuits.is_some_and(|allowed| allowed.is_none_or(|allowed| allowed.contains(circuit)))
     }
 
-    /// A circuit that a tenant may use and that is not there.
-    pub fn beyond(&self, is_there: impl Fn(&CircuitId) -> bool) -> Option<(&Tenant, &CircuitId)> {
+    /// Finds a circuit that a table names and that is not served.
+    pub fn unserved(&self, is_served: impl Fn(&CircuitId) -> bool) -> Option<(&Tenant, &CircuitId)> {
         let named = self.0.iter().flat_map(|(tenant, limits)| {
             limits.circuits.iter().flatten().map(move |circuit| (tenant, circuit))
         });
-        named.into_iter().find(|(_, circuit)| !is_there(circuit))
+        named.into_iter().find(|(_, circuit)| !is_served(circuit))
     }
 }
 
@@ -210,25 +210,25 @@ mod tests {
     }
 
     #[test]
-    fn without_tables_there_is_the_one_tenant() {
+    fn without_tables_there_is_one_tenant() {
         let tenants = read("").unwrap();
         assert_eq!(tenants.names().collect::<Vec<_>>(), [&Tenant::default()]);
         assert!(tenants.may_use(&Tenant::default(), &"any-v1".parse().unwrap()));
     }
 
     #[test]
-    fn a_tenant_uses_the_circuits_of_its_list() {
+    fn a_tenant_may_use_the_circuits_of_its_list() {
         let tenants = read("[acme]\ncircuits = [\"a-v1\"]\n[other]").unwrap();
         let may = |tenant: &str, circuit: &str| {
             tenants.may_use(&tenant.parse().unwrap(), &circuit.parse().unwrap())
         };
         assert!(may("acme", "a-v1") && !may("acme", "b-v1"));
         assert!(may("other", "b-v1"));
-        assert!(!may("stranger", "a-v1"), "a name without a table is nobody");
+        assert!(!may("stranger", "a-v1"), "a name without a table is no tenant");
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn limits_that_make_no_sense_are_refused() {
         let user = KeyPair::new_user().public_key();
         let refused = [
             "[acme]\nweight = 0".to_owned(),

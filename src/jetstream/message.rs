@@ -8,6 +8,10 @@ use crate::protocol::UnixMillis;
 
 /// A message in a stream.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "service"),
+    expect(dead_code, reason = "a client reads the headers and the payload alone")
+)]
 pub(crate) struct StoredMessage {
     pub(crate) subject: String,
     /// Sequence number in the stream.

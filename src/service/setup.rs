@@ -81,7 +81,7 @@ impl Setup {
             .map(|(id, circuit)| (id.clone(), Limits::for_circuit(&circuit.descriptor(), &config)))
             .collect();
         // The audit log's folder is made here: the lock allows writing only inside it.
-        let audit_sink = Sink::open(&config.audit)?;
+        let audit_sink = Sink::create(&config.audit)?;
         let watched = Watched { keys: config.keys.clone(), bundle: config.bundle.clone() };
         // A process inherits the locks of the one that starts it, and a chamber must read keys. So the process that
         // starts chambers is started before the lock.
@@ -131,7 +131,7 @@ fn served_circuits(
     let served =
         circuits.clone().retain(|id| bundle.circuit(id).is_some() || config.circuits.contains_key(id));
     // Such a tenant's jobs would all be refused, and the operator would hear of it from the tenant.
-    match config.tenants.beyond(|id| served.get(id).is_some()) {
+    match config.tenants.unserved(|id| served.get(id).is_some()) {
         Some((tenant, circuit)) => {
             Err(SetupError::TenantAhead { tenant: tenant.clone(), circuit: circuit.clone() })
         }

@@ -208,12 +208,12 @@ async fn a_denied_user_is_told_the_denied_subject() {
 async fn a_malformed_address_is_refused_at_once() {
     let (lab, service) = Lab::with_service().await;
     drop(service);
-    let says = "no-scheme://host is no address of a broker; write nats://host:4222";
+    let says = "no-scheme://host is not an address of a broker; write nats://host:4222";
     lab.run(&["circuits", "--nats", "no-scheme://host"]).exits(1).says(says);
     let config = String::from_utf8(lab.read("sealprove.toml")).unwrap();
     let config = config.replace(&lab.nats.url(), "no-scheme://host");
     let file = lab.write("nowhere.toml", config.as_bytes());
-    lab.run(&["serve", "--config", &file]).exits(1).says("is no address of a broker");
+    lab.run(&["serve", "--config", &file]).exits(1).says("is not an address of a broker");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! `sealprove top`: the activity of services and their broker, live. It needs the service's configuration, or an admin
 //! address and a connection to the broker.
 
+mod view;
+
 mod frame;
 
 use std::net::SocketAddr;
@@ -9,7 +11,6 @@ use std::time::Duration;
 
 use async_nats::Client;
 use console::Term;
-use serde::Serialize;
 
 use crate::causes::with_causes;
 use crate::cli::client::Connection;
@@ -21,6 +22,7 @@ use crate::http;
 use crate::operator::overview::{self, Overview};
 use crate::protocol::{Tenant, UnixSeconds};
 use crate::service::status::Snapshot;
+use view::{ServiceView, View};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -41,34 +43,6 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// Everything that is shown.
-#[derive(Debug, Serialize)]
-struct View {
-    /// Time of the view.
-    at: UnixSeconds,
-    services: Vec<ServiceView>,
-    #[serde(serialize_with = "or_error")]
-    broker: Result<Overview, String>,
-}
-
-/// A service, as its admin address reports it.
-#[derive(Debug, Serialize)]
-struct ServiceView {
-    admin: SocketAddr,
-    #[serde(serialize_with = "or_error")]
-    top: Result<Snapshot, String>,
-}
-
-fn or_error<T: Serialize, S: serde::Serializer>(
-    result: &Result<T, String>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match result {
-        Ok(value) => value.serialize(serializer),
-        Err(error) => serde_json::json!({ "error": error }).serialize(serializer),
-    }
 }
 
 /// The services and the broker to ask.
@@ -130,13 +104,6 @@ fn draw(term: &Term, lines: &[String]) -> std::io::Result<()> {
 
 fn print(view: &View) -> Result<(), OutputError> {
     frame::lines(view, frame::WIDTH, frame::HEIGHT).iter().try_for_each(|line| say!("{line}"))
-}
-
-impl View {
-    /// Returns whether the broker and every service answered.
-    fn is_complete(&self) -> bool {
-        self.broker.is_ok() && self.services.iter().all(|service| service.top.is_ok())
-    }
 }
 
 impl Sources {

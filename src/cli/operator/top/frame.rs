@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use console::truncate_str;
 
-use super::{ServiceView, View};
+use super::view::{ServiceView, View};
 use crate::operator::overview::{Overview, Queue, TenantQueues};
 use crate::protocol::{Lane, UnixSeconds, millis};
 use crate::service::status::{BusySlot, ListedKey, Snapshot};
