@@ -167,7 +167,7 @@ impl<'a> ForkedJob<'a> {
         };
         let info = header.info(&loaded.deployment);
         let timings = Timings { queued: Some(head.queued_ms), ..Timings::default() };
-        Job { header, info, attempt: head.attempt, timings, circuit }
+        ForkedJob { header, info, attempt: head.attempt, timings, circuit }
     }
 
     /// Answers the job. Returns the frame of the reply.

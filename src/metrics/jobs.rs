@@ -60,7 +60,7 @@ impl JobMetrics {
                 ("sealprove_deliveries_total", "How many deliveries arrived here, by delivery attempt?"),
                 &[Label::new("attempt", ATTEMPTS)],
             ),
-            handed_back: book
+            handed_back: registry
                 .counter(("sealprove_handed_back_total", "How many deliveries went back to the queue?")),
             races_lost: registry.counters(
                 (
