@@ -17,7 +17,7 @@ fn a_chamber_reports_its_keys_and_circuits() {
     let chamber = Chamber::start();
     let ChamberEvent::Ready { keys, circuits, .. } = &chamber.ready else { panic!("{:?}", chamber.ready) };
     assert_eq!(keys, &[ReadyKey { id: id_of(&chamber.key), scheme: Scheme::X25519 }]);
-    assert_eq!(circuits.len(), 14);
+    assert_eq!(circuits.len(), 15);
     let sleeps = circuits.iter().find(|circuit| circuit.id.as_str() == "sleeps-v1").unwrap();
     assert_eq!(sleeps.verifying_key, Sha256Digest(Sha256::digest("sleeps-v1").into()));
     assert!(circuits.iter().all(|circuit| circuit.id.as_str() != "differs-v1"), "it was not asked for");

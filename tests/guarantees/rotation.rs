@@ -215,14 +215,14 @@ async fn a_bad_folder_of_keys_changes_nothing_until_it_is_repaired() {
     let chamber = service.chamber();
     std::fs::rename(lab.path("keys"), lab.path("away")).unwrap();
     std::fs::create_dir(lab.path("keys")).unwrap();
-    service.logs(&["no chamber takes over"]).await;
+    service.logs(&["the new chamber does not take over"]).await;
     assert_eq!(lab.answer_to(&lab.submit_good().await).await.code(), Code::Ok);
     assert!(service.chambers().contains(&chamber), "the chamber goes on");
 
     // A key is lost that the bundle still lists: no more is that one taken.
     std::fs::remove_dir(lab.path("keys")).unwrap();
     lab.run(&["keys", "new", "--out", "keys"]).exits(0);
-    service.logs(&["no chamber takes over", "deploy first, publish second"]).await;
+    service.logs(&["the new chamber does not take over", "deploy first, publish second"]).await;
     assert_eq!(lab.answer_to(&lab.submit_good().await).await.code(), Code::Ok);
 
     for file in std::fs::read_dir(lab.path("away")).unwrap().flatten() {
@@ -248,7 +248,7 @@ async fn a_changed_bundle_that_may_not_succeed_the_last_is_not_served() {
     std::fs::rename(lab.path("identity.key"), lab.path("own.key")).unwrap();
     lab.run(&["bundle", "identity", "--out", "identity.key"]).exits(0);
     sign(&lab, first.serial + 1);
-    service.logs(&["the changed bundle is not served", "signed by another identity"]).await;
+    service.logs(&["the changed bundle is not served", "the bundle is signed by identity"]).await;
     lab.write("bundle.json", &good[..good.len() / 2]);
     service.logs(&["the changed bundle is not served", "the bundle is malformed"]).await;
     assert_eq!(served(), first.serial);
@@ -293,7 +293,7 @@ async fn a_client_refuses_a_bundle_that_is_older_expired_or_of_another_identity(
     newer.abort();
     assert!(newer.await.is_err());
 
-    refused(older, &format!("serial {serial}, but serial {} was seen before", serial + 5)).await;
+    refused(older, &format!("serial {serial}, but serial {} was accepted before", serial + 5)).await;
 
     lab.sign(&["--serial", "9999999999", "--valid-for", "1s"]).exits(0);
     let expired = lab.read("bundle.json");

@@ -292,7 +292,7 @@ async fn a_redelivered_job_with_an_answer_is_acknowledged_and_not_proved() {
 
     job.publish(&client).await.unwrap();
 
-    service.logs(&["found answered", job.id.as_str()]).await;
+    service.logs(&["the job has its answer already", job.id.as_str()]).await;
     lab.all_acknowledged().await;
     assert_eq!(service.pids_of(&job.id).len(), 1, "proved again");
     assert_eq!(lab.answers_stored().await, 1);

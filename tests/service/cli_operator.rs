@@ -71,7 +71,7 @@ async fn a_client_refuses_older_expired_and_foreign_bundles() {
     assert_eq!(lab.run(&show).exits(0).json()["serial"], 20);
     drop(service);
     let service = serve(&["--serial", "10"]).await;
-    lab.run(&show).exits(1).says("the bundle has serial 10, but serial 20 was seen before");
+    lab.run(&show).exits(1).says("the bundle has serial 10, but serial 20 was accepted before");
     drop(service);
 
     let other = lab.run(&["bundle", "identity", "--out", "other.key"]).exits(0).line().to_owned();
@@ -85,7 +85,7 @@ async fn a_client_refuses_older_expired_and_foreign_bundles() {
     tokio::time::sleep(std::time::Duration::from_secs(9)).await;
     lab.run(&show).exits(1).says("the bundle expired at");
     lab.run(&["bundle", "show", "bundle.json"]).exits(0).says("clients refuse it: the bundle expired at");
-    service.logs(&["the bundle has expired, and clients refuse it"]).await;
+    service.logs(&["the bundle has expired and clients refuse it"]).await;
     lab.run_with(&["submit", THRESHOLD, "-"], &good_witness()).exits(1).says("the bundle expired at");
     drop(service);
     lab.run(&show).exits(1).says("the bundle expired at");

@@ -110,7 +110,7 @@ async fn a_full_answer_stream_stops_intake_and_loses_nothing() {
         (status == 503).then(|| assert!(text.contains("the answer stream is full"), "{text}"))
     })
     .await;
-    service.logs(&["ERROR", "the answer stream is full: no more jobs of this tenant are taken"]).await;
+    service.logs(&["ERROR", "the tenant's answer stream is full, and none of its jobs is taken"]).await;
     service.metric_becomes("sealprove_tenants_without_room", &[], 1.0).await;
     assert!(service.metric("sealprove_answer_stream_filled_ratio", &[]) > 0.9);
     // One may have been under way; its answer is kept until there is room, and the others wait.
