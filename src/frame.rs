@@ -133,6 +133,7 @@ pub fn lengths(prefix: [u8; PREFIX_BYTES]) -> Result<(usize, usize), FrameError>
     let [a, b, c, d, e, f, g, h] = prefix;
     let head = u32::from_be_bytes([a, b, c, d]) as usize;
     let body = u32::from_be_bytes([e, f, g, h]) as usize;
+    // Before anything is allocated: a hostile witness may have written the prefix.
     if head > HEAD_BYTES_MAX || body > BODY_BYTES_MAX {
         return Err(FrameError::TooLong);
     }
@@ -144,6 +145,7 @@ pub fn lengths(prefix: [u8; PREFIX_BYTES]) -> Result<(usize, usize), FrameError>
 /// # Errors
 /// When the bytes are not of type `T`.
 pub fn head<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FrameError> {
+    // The error of serde_json quotes what it read, so it is dropped.
     serde_json::from_slice(bytes).map_err(|_| FrameError::Head)
 }
 

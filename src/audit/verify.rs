@@ -134,6 +134,7 @@ pub fn verify(files: &[File<'_>], expected: &[Sha256Digest]) -> Report {
     let mut report = Report::default();
     let entries = read(files, &mut report.faults);
     let known: BTreeSet<Sha256Digest> = entries.iter().map(|entry| entry.hash).collect();
+    // A folder may hold the logs of several services, and of several starts of each.
     let mut chains: Vec<(&str, Vec<&Entry>)> = Vec::new();
     for entry in &entries {
         match chains.iter_mut().find(|(instance, _)| *instance == entry.line.instance) {
@@ -200,10 +201,12 @@ fn faults(instance: &str, chain: &[&Entry]) -> Vec<Fault> {
         }
         next = entry.line.seq + 1;
     }
+    // No line pins the hash of the first one's predecessor, so its form is checked instead.
     if kept.first().is_some_and(|first| first.line.seq == 0 && !is_first(first)) {
         faults.push(Fault::Changed(kept[0].place.clone()));
     }
     for pair in kept.windows(2) {
+        // Only neighbours: a gap is reported as removed lines, once.
         let [one, after] = pair else { continue };
         if one.line.seq + 1 == after.line.seq && after.line.prev != one.hash {
             faults.push(Fault::Changed(one.place.clone()));
@@ -239,6 +242,7 @@ fn is_first(entry: &Entry) -> bool {
 /// Returns the lines of a chain that stand behind a later one.
 fn moved(chain: &[&Entry], kept: &[&Entry]) -> Vec<Fault> {
     let kept: BTreeSet<&Place> = kept.iter().map(|entry| &entry.place).collect();
+    // Inserted lines are left out, so that each fault is reported once.
     let mut latest = None;
     let mut moved = Vec::new();
     for entry in chain.iter().filter(|entry| kept.contains(&entry.place)) {

@@ -89,6 +89,7 @@ impl ChamberMetrics {
 
     /// Sets the time that building a circuit's keys took.
     pub fn built(&self, circuit: &CircuitId, took: Duration) {
+        // A circuit that the bundle does not list has no series.
         if self.circuits.has(circuit) {
             self.build_seconds.with_label_values(&[circuit.as_str()]).set(took.as_secs_f64());
         }

@@ -105,6 +105,7 @@ impl JobMetrics {
 
     /// Counts the `attempt`th delivery of a job.
     pub fn delivered(&self, attempt: u32) {
+        // Attempts from four on share a label, as their number has no bound.
         let index = (attempt.max(1) as usize).min(ATTEMPTS.len()) - 1;
         self.deliveries.with_label_values(&[ATTEMPTS[index]]).inc();
     }

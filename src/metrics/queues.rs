@@ -105,6 +105,7 @@ impl QueueMetrics {
 
     /// Sets the length of a tenant's lanes together. Recorded only for tenants listed in `admin.tenants`.
     pub fn tenant(&self, tenant: &Tenant, length: Length) {
+        // The number of tenants has no bound, so only those that the operator lists have series.
         if !self.tenants.contains(tenant) {
             return;
         }
@@ -134,5 +135,6 @@ impl QueueMetrics {
 }
 
 fn whole(count: u64) -> i64 {
+    // Prometheus' gauges are signed.
     i64::try_from(count).unwrap_or(i64::MAX)
 }

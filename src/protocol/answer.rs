@@ -70,6 +70,7 @@ impl AnswerHeader {
 /// Returns whether a text can be a header's value and is read back as it was written: printable ASCII without white
 /// space around it, and no longer than any value of this protocol.
 pub(crate) fn is_header_value(text: &str) -> bool {
+    // White space around a value is lost on its way, and a line break would start another header.
     text.len() <= HEADER_VALUE_BYTES_MAX
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         && text.trim_ascii() == text

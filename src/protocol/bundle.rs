@@ -68,6 +68,7 @@ pub struct BundleKey {
 fn known_keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<BundleKey>, D::Error> {
     let keys = Vec::<serde_json::Value>::deserialize(deserializer)?;
     let known = keys.into_iter().filter(|key| Scheme::deserialize(&key["scheme"]).is_ok());
+    // A known scheme with a malformed key is an error: it would otherwise look as if the key had been withdrawn.
     known
         .map(|key| serde_json::from_value(key).map_err(|_| serde::de::Error::custom("expected a key")))
         .collect()
@@ -192,6 +193,7 @@ impl Bundle {
             if key_id(key.scheme, &key.public_key.0) != key.id {
                 return Err(BundleError::Malformed("a key id does not follow from its key"));
             }
+            // A client may submit until the bundle expires, and its job then lives for a day. The key must open it to the end.
             if key.seal_from >= key.seal_until
                 || key.open_until < self.expires_at + JOB_LIFETIME_MAX + ANSWER_GRACE
             {
@@ -251,9 +253,11 @@ impl SignedBundle {
         let signature =
             Signature::from_slice(&self.signature.0).map_err(|_| BundleError::Signature(identity))?;
         let key = VerifyingKey::from_bytes(&identity.0).map_err(|_| BundleError::Signature(identity))?;
+        // Strict: it rejects keys of low order, under which one signature verifies many messages.
         key.verify_strict(&[LABEL, &self.payload.0].concat(), &signature)
             .map_err(|_| BundleError::Signature(identity))?;
         let bundle = self.read_unverified()?;
+        // A client that trusts on first use pins the identity that the bundle names.
         if bundle.identity != identity {
             return Err(BundleError::Malformed("it names another identity than the one that signed it"));
         }

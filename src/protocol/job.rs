@@ -153,6 +153,7 @@ fn collect<'a>(
     let mut found = [None; 5];
     let mut fault = None;
     for (name, value) in headers {
+        // In any case of letters: a misspelt header of this protocol must not be ignored.
         if !name.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("Sealprove-")) {
             continue;
         }
@@ -164,6 +165,7 @@ fn collect<'a>(
             Some(index) => found[index] = Some(value),
         }
     }
+    // The seal binds one value of each header, so a repeated one is refused and not chosen from.
     match (found[0], fault) {
         (Some(version), _) if version != VERSION => Err(HeaderFault::Version),
         (_, Some(fault)) => Err(fault),

@@ -132,7 +132,7 @@ impl JobId {
 }
 
 impl Default for Tenant {
-    /// The tenant of a deployment that has only one.
+    /// Returns the tenant of a deployment that has only one.
     fn default() -> Self {
         Tenant("default".to_owned())
     }

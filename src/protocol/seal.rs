@@ -392,7 +392,7 @@ fn pad_into(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), SealError> {
 
 /// Returns the length of the bytes in a padded plaintext, or `None` if [`pad_into`] would not have made it.
 ///
-/// One encoding for each length: free bytes in the padding would be a channel past the circuit's checks.
+/// Only the padding of this protocol is accepted, so every implementation hides lengths alike.
 fn unpadded(plaintext: &[u8]) -> Option<usize> {
     let (length, rest) = plaintext.split_first_chunk::<LENGTH_BYTES>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;

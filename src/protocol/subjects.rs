@@ -147,6 +147,7 @@ impl Default for Subjects {
 impl TryFrom<String> for Subjects {
     type Error = BadName;
     fn try_from(prefix: String) -> Result<Self, BadName> {
+        // A wildcard in the prefix would reach the subjects of other deployments.
         if prefix.len() > PREFIX_BYTES_MAX || !prefix.split('.').all(is_token) {
             return Err(BadName::new("subject prefix", "tokens of A-Z a-z 0-9 _ - with dots between"));
         }
