@@ -2,10 +2,10 @@
 
 pub mod keyring;
 
-pub(crate) mod key_folder;
+pub mod key_folder;
 
 #[cfg(feature = "service")]
-pub(crate) mod overview;
+pub mod overview;
 
 #[cfg(feature = "service")]
 pub mod doctor;

@@ -27,6 +27,7 @@ mod job;
 mod seal;
 mod status;
 
+#[cfg(feature = "client")]
 mod acceptance;
 mod bundle;
 

@@ -17,56 +17,87 @@ use crate::secret::PrivateKey;
 
 /// The folder of keys cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum KeyFolderError {
+pub enum KeyFolderError {
     /// The folder cannot be listed.
     #[error("read the keys in {folder}")]
-    List { folder: PathBuf, source: io::Error },
+    List {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The folder cannot be created.
     #[error("create the folder of keys {folder}")]
-    Create { folder: PathBuf, source: io::Error },
+    Create {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// A file cannot be read or written.
     #[error("{step} {path}")]
-    File { step: &'static str, path: PathBuf, source: io::Error },
+    File {
+        /// The step that failed.
+        step: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// A file does not describe a key.
     #[error("{0} does not describe a key as `sealprove keys new` writes it")]
     Malformed(PathBuf),
     /// A key cannot be removed from the folder.
     #[error("destroy the key {id} in {folder}")]
-    Destroy { id: KeyId, folder: PathBuf, source: io::Error },
+    Destroy {
+        /// The key.
+        id: KeyId,
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The change would strand jobs or clients.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
 }
 
 /// A new key pair, not yet written.
-pub(crate) struct NewKey {
+pub struct NewKey {
     private: PrivateKey,
     record: KeyRecord,
 }
 
 impl NewKey {
     /// Generates a key pair.
-    pub(crate) fn generate(scheme: Scheme, life: Life) -> Self {
+    ///
+    /// # Panics
+    /// When the operating system has no randomness.
+    pub fn generate(scheme: Scheme, life: Life) -> Self {
         let (private, public) = generate_key(scheme);
         NewKey { private, record: KeyRecord::new(scheme, public, life) }
     }
 
     /// The record of the public half.
-    pub(crate) fn record(&self) -> &KeyRecord {
+    pub fn record(&self) -> &KeyRecord {
         &self.record
     }
 }
 
 /// A folder of keys.
-pub(crate) struct KeyFolder<'a>(&'a Path);
+pub struct KeyFolder<'a>(&'a Path);
 
 impl<'a> KeyFolder<'a> {
-    pub(crate) fn new(folder: &'a Path) -> Self {
+    /// Names a folder, which need not exist.
+    pub fn new(folder: &'a Path) -> Self {
         KeyFolder(folder)
     }
 
     /// Reads the keys, but no private half.
-    pub(crate) fn read(&self) -> Result<Keyring, KeyFolderError> {
+    ///
+    /// # Errors
+    /// When the folder or a file in it cannot be read.
+    pub fn read(&self) -> Result<Keyring, KeyFolderError> {
         let mut records: Vec<KeyRecord> = Vec::new();
         for path in self.files().map_err(|source| KeyFolderError::List { folder: self.0.into(), source })? {
             if path.extension().is_some_and(|extension| extension == "json" || extension == "destroyed") {
@@ -84,7 +115,10 @@ impl<'a> KeyFolder<'a> {
     }
 
     /// Writes both halves of new keys. Creates the folder if there is none.
-    pub(crate) fn add(&self, keys: &[NewKey]) -> Result<(), KeyFolderError> {
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn add(&self, keys: &[NewKey]) -> Result<(), KeyFolderError> {
         std::fs::create_dir_all(self.0)
             .map_err(|source| KeyFolderError::Create { folder: self.0.into(), source })?;
         for NewKey { private, record } in keys {
@@ -100,12 +134,18 @@ impl<'a> KeyFolder<'a> {
     }
 
     /// Writes the public half of a key.
-    pub(crate) fn update(&self, record: &KeyRecord) -> Result<(), KeyFolderError> {
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn update(&self, record: &KeyRecord) -> Result<(), KeyFolderError> {
         write_record(self.public_file(&record.key.id), record)
     }
 
     /// Destroys the private half of a key, and marks the key as destroyed.
-    pub(crate) fn destroy(&self, record: &KeyRecord) -> Result<(), KeyFolderError> {
+    ///
+    /// # Errors
+    /// When a file cannot be written or removed. The destruction can then be repeated.
+    pub fn destroy(&self, record: &KeyRecord) -> Result<(), KeyFolderError> {
         let id = &record.key.id;
         // The mark comes first: at no time may a chamber find neither the key nor the mark, and answer that the key is
         // unknown.
@@ -127,13 +167,13 @@ impl<'a> KeyFolder<'a> {
     }
 
     /// Returns whether a destroyed key still has files here, as after an interrupted destruction.
-    pub(crate) fn has_remains(&self, id: &KeyId) -> bool {
+    pub fn has_remains(&self, id: &KeyId) -> bool {
         let private = Scheme::ALL.map(|scheme| self.0.join(format!("{id}.{}", scheme.as_str())));
         private.iter().any(|path| path.exists()) || self.public_file(id).exists()
     }
 
     /// Returns the path of a key's private half.
-    pub(crate) fn private_file(&self, record: &KeyRecord) -> PathBuf {
+    pub fn private_file(&self, record: &KeyRecord) -> PathBuf {
         self.0.join(format!("{}.{}", record.key.id, record.key.scheme.as_str()))
     }
 

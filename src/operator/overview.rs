@@ -16,43 +16,46 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The state of the broker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Overview {
+pub struct Overview {
     /// Name of the server at the other end of this connection.
-    pub(crate) server: String,
+    pub server: String,
     /// Its version.
-    pub(crate) version: String,
+    pub version: String,
     /// Round-trip time, in microseconds.
-    pub(crate) answers_in_us: u64,
+    pub answers_in_us: u64,
     /// The queues, in the order of the tenants.
-    pub(crate) tenants: Vec<TenantQueues>,
+    pub tenants: Vec<TenantQueues>,
     /// Number of streams that were examined.
-    pub(crate) streams: usize,
+    pub streams: usize,
     /// The streams that are not as they should be, each with its fault.
-    pub(crate) troubles: Vec<String>,
+    pub troubles: Vec<String>,
 }
 
 /// The queues and answers of a tenant.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct TenantQueues {
-    pub(crate) tenant: Tenant,
-    pub(crate) express: Queue,
-    pub(crate) standard: Queue,
+pub struct TenantQueues {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its express lane.
+    pub express: Queue,
+    /// Its standard lane.
+    pub standard: Queue,
     /// Fill level of its answer stream, from 0 to 1.
-    pub(crate) answers_filled: f64,
+    pub answers_filled: f64,
 }
 
 /// A lane. The numbers are unknown if its consumer is missing.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Queue {
+pub struct Queue {
     /// Number of jobs that wait.
-    pub(crate) waiting: Option<u64>,
+    pub waiting: Option<u64>,
     /// Number of jobs that were delivered and are not answered.
-    pub(crate) in_work: Option<u64>,
+    pub in_work: Option<u64>,
 }
 
 impl TenantQueues {
     /// Returns the number of jobs without an answer.
-    pub(crate) fn jobs(&self) -> u64 {
+    pub fn jobs(&self) -> u64 {
         let counts =
             [self.express.waiting, self.express.in_work, self.standard.waiting, self.standard.in_work];
         counts.into_iter().flatten().sum()
@@ -63,7 +66,7 @@ impl TenantQueues {
 ///
 /// # Errors
 /// When it does not answer.
-pub(crate) async fn fetch(client: &Client, tenants: &[Tenant]) -> Result<Overview, String> {
+pub async fn fetch(client: &Client, tenants: &[Tenant]) -> Result<Overview, String> {
     let asked = Instant::now();
     match tokio::time::timeout(ANSWER_TIMEOUT, client.flush()).await {
         Ok(Ok(())) => {}

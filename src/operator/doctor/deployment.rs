@@ -15,7 +15,7 @@ use crate::protocol::{Bundle, BundleError, KeyId, Scheme, SignedBundle, UnixSeco
 const SOON: u64 = 7 * 86_400;
 
 /// Examines the folder of keys.
-pub(crate) fn keys(config: &ServiceConfig) -> Vec<Finding> {
+pub fn keys(config: &ServiceConfig) -> Vec<Finding> {
     let folder = &config.keys;
     let keyring = match KeyFolder::new(folder).read() {
         Ok(keyring) => keyring,
@@ -94,7 +94,10 @@ fn examine_key(record: &KeyRecord, folder: &Path, now: UnixSeconds) -> Finding {
 }
 
 /// Reads the bundle on disk.
-pub(crate) fn read_bundle(config: &ServiceConfig) -> Result<Bundle, String> {
+///
+/// # Errors
+/// When it cannot be read, or is not signed by the identity that it names; in words.
+pub fn read_bundle(config: &ServiceConfig) -> Result<Bundle, String> {
     let path = config.bundle.display();
     let bytes = std::fs::read(&config.bundle).map_err(|error| format!("read {path}: {error}"))?;
     let signed = SignedBundle::from_json(&bytes).map_err(|error| error.to_string())?;
@@ -107,7 +110,7 @@ pub(crate) fn read_bundle(config: &ServiceConfig) -> Result<Bundle, String> {
 }
 
 /// Examines the bundle, given as [`read_bundle`] returns it.
-pub(crate) fn bundle(config: &ServiceConfig, bundle: &Result<Bundle, String>) -> Vec<Finding> {
+pub fn bundle(config: &ServiceConfig, bundle: &Result<Bundle, String>) -> Vec<Finding> {
     let sign = "sign a new one with `sealprove bundle sign`";
     let bundle = match bundle {
         Ok(bundle) => bundle,
