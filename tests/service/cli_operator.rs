@@ -148,5 +148,7 @@ async fn a_configuration_error_names_its_key() {
     }
     let mut typo = lab.command();
     typo.args(["serve", "--config", "sealprove.toml"]).env("SEALPROVE_SERVICE__SLOT", "2");
-    Ran::run(&mut typo, b"").exits(1).says("SEALPROVE_SERVICE__SLOT, which sets no key; the variables that set one are");
+    Ran::run(&mut typo, b"")
+        .exits(1)
+        .says("SEALPROVE_SERVICE__SLOT, which sets no key; the variables that set one are");
 }
