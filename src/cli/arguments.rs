@@ -22,13 +22,13 @@ pub(super) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Try it: `sealprove dev` in one shell keeps a private environment running. In another:
-  sealprove circuits                                    lists what it proves
-  sealprove sample threshold-v1 > witness.json          prints a witness to prove
+Try it: `sealprove dev` keeps a private environment running. In another shell:
+  sealprove circuits                                   lists what it proves
+  sealprove sample threshold-v1 > witness.json         prints a witness to prove
   sealprove submit threshold-v1 witness.json --wait --json > answer.json
-                                                        seals, submits, waits, opens, verifies
+                                                       seals, submits, verifies
 
-Exit codes: 0 done, 1 failed here, 2 usage, 3 refused, 4 failed but worth a new try,
+Exit codes: 0 done, 1 failed here, 2 usage, 3 refused, 4 failed but worth a try,
 5 unreachable, 6 no answer yet.";
 
 #[derive(Subcommand)]

@@ -77,7 +77,7 @@ fn a_folder_without_a_key_is_refused() {
 #[test]
 fn a_circuit_whose_keys_differ_from_its_pin_is_refused() {
     let said = refuses("differs-v1", |keys| drop(make(keys)));
-    says(&said, &["differs-v1", "pins", "but built", "a change of circuit is a new name"]);
+    says(&said, &["differs-v1", "pins", "but built", "give a changed circuit a new name"]);
 }
 
 #[test]
