@@ -51,7 +51,7 @@
 //!             |mut region| {
 //!                 squares.enable(&mut region, 0)?;
 //!                 region.assign_advice(|| "root", advice[0], 0, || self.0)?;
-//!                 region.assign_advice(|| "square", advice[1], 0, || self.0.square())
+//!                 region.assign_advice(|| "square", advice[1], 0, || self.0 * self.0)
 //!             },
 //!         )?;
 //!         layouter.constrain_instance(square.cell(), instance, 0)

@@ -122,7 +122,7 @@ struct Jobs {
 impl Jobs {
     fn seal(lab: &Lab, witness: &Recognisable) -> Self {
         let seal = |scheme, document: &[u8]| RawJob::seal_under(scheme, &lab.bundle(), THRESHOLD, document);
-        let good = |index: usize| seal(Scheme::ALL[index % 2], &witness.document);
+        let good = |index: usize| seal(Scheme::STRONGEST_FIRST[index % 2], &witness.document);
         Jobs {
             plain: (0..4).map(good).collect(),
             watched: (0..*WATCHED.end()).map(good).collect(),
@@ -146,7 +146,7 @@ impl Scene {
             command.env("SEALPROVE_LOG", "trace").env("TMPDIR", temporary.path());
         });
         service.becomes_ready().await;
-        let keys = Scheme::ALL.map(|scheme| (scheme, read_key(&lab, scheme)));
+        let keys = Scheme::STRONGEST_FIRST.map(|scheme| (scheme, read_key(&lab, scheme)));
         let witness = Recognisable::draw();
         let jobs = Jobs::seal(&lab, &witness);
         let needles = needles(&keys, &witness, &jobs);

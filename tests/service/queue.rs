@@ -107,7 +107,7 @@ async fn a_full_answer_stream_stops_intake_and_loses_nothing() {
     let during = [lab.submit_good().await, lab.submit_good().await, lab.submit_good().await];
     eventually("the service says so in its readiness", async || {
         let (status, text) = service.get("/readyz");
-        (status == 503).then(|| assert!(text.contains("the answer stream is full"), "{text}"))
+        (status == 503).then(|| assert!(text.contains("the answer stream of every tenant is full"), "{text}"))
     })
     .await;
     service.logs(&["ERROR", "the tenant's answer stream is full, and none of its jobs is taken"]).await;
