@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// Create or check the streams that a deployment needs
     #[cfg(feature = "service")]
     Streams(streams::Args),
-    /// Make users and accounts for the broker, an account for each tenant
+    /// Make broker users and accounts, one account for each tenant
     #[cfg(feature = "service")]
     #[command(subcommand)]
     Tenants(tenants::Command),
