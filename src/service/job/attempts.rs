@@ -84,7 +84,8 @@ impl Admitted {
                 }
                 Attempt::OurFault(reason) if attempt + 1 >= TRIES_HERE => {
                     self.publish_status(JobState::Retrying, attempt, worker).await;
-                    return worker.hand_back(self.job, reason, None).await;
+                    let deadline = self.deadline();
+                    return worker.hand_back(self.job, deadline, reason, None).await;
                 }
                 Attempt::OurFault(_) => waits.pause().await,
                 Attempt::AnsweredElsewhere(settled) => {
@@ -94,7 +95,8 @@ impl Admitted {
                     return worker.settler.settle_found(self.job, settled, work).await;
                 }
                 Attempt::Stopping => {
-                    return worker.hand_back(self.job, "this service stops", Some(Duration::ZERO)).await;
+                    let (deadline, reason) = (self.deadline(), "this service stops");
+                    return worker.hand_back(self.job, deadline, reason, Some(Duration::ZERO)).await;
                 }
             }
             attempt += 1;

@@ -51,7 +51,10 @@ impl Worker {
                 let deadline = latest_deadline(&job);
                 self.settler.settle(Finished::with_code(job, deadline, code, work)).await;
             }
-            Disposition::Retry(reason) => self.hand_back(job, reason, None).await,
+            Disposition::Retry(reason) => {
+                let deadline = latest_deadline(&job);
+                self.hand_back(job, deadline, reason, None).await;
+            }
         }
     }
 

@@ -32,11 +32,16 @@ pub(crate) struct Worker {
 impl Worker {
     /// Hands the job back, after `delay` or a wait that grows with its deliveries. The last delivery is answered
     /// instead.
-    pub(super) async fn hand_back(&self, job: LeasedJob, reason: &'static str, delay: Option<Duration>) {
+    pub(super) async fn hand_back(
+        &self,
+        job: LeasedJob,
+        deadline: UnixSeconds,
+        reason: &'static str,
+        delay: Option<Duration>,
+    ) {
         // The broker would keep the message and deliver it to no service any more.
         if i64::from(job.delivered()) >= MAX_DELIVER {
             let work = Work { attempt: job.delivered(), ..Work::default() };
-            let deadline = latest_deadline(&job);
             let finished = Finished::with_code(job, deadline, Code::AttemptsExhausted, work);
             return self.settler.settle(finished).await;
         }
